@@ -1,0 +1,167 @@
+package triage
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"deskd/triage/ticket"
+)
+
+// say prints what was read as "verb verb | text" or "error: line".
+func say(c Commands) string {
+	var verbs []string
+	for _, x := range c.List {
+		if x.Act != "" {
+			verbs = append(verbs, string(x.Act))
+		} else {
+			verbs = append(verbs, string(x.Verb))
+		}
+	}
+	for _, e := range c.Errors {
+		verbs = append(verbs, "ERROR "+e.Line)
+	}
+	return strings.Join(verbs, ", ") + " | " + c.Text
+}
+
+func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, in, want string }{
+		{"bare", "in progress\nI look into it.", "in progress | I look into it."},
+		{"capitals and a full stop", "In Progress.\r\nLooking.", "in progress | Looking."},
+		{"blank lines around", "\n\n  resolved  \n\nReplaced the cable.\n\n", "resolved | Replaced the cable."},
+		{"no-break and zero-width spaces", "\ufeffin\u00a0progress\u200b\nx", "in progress | x"},
+		{"curly quotes", "“resolved”\nx", "resolved | x"},
+		{"long dash", "in–progress\nx", "in progress | x"},
+		{"several", "take\nin progress\nreply\nHello Ann", "take, in progress, reply | Hello Ann"},
+		{"sigils", "#resolved\n/take\n!reply\nHello", "resolved, take, reply | Hello"},
+		{"hash public", "#public\nHello", "reply | Hello"},
+		{"key and value", "Status: Waiting\nfor parts", "waiting | for parts"},
+		{"sigil before a key", "#status: done\nx", "resolved | x"},
+		{"synonyms", "fixed", "resolved | "},
+		{"prose that begins with a verb", "Resolved by replacing the cable", " | Resolved by replacing the cable"},
+		{"prose first", "Hello\nresolved", " | Hello\nresolved"},
+		{"empty lines between, as Outlook writes them", "take\n\nresolved\n\nreply\n\nCable replaced", "take, resolved, reply | Cable replaced"},
+		{"key that is none of ours", "Printer: broken", " | Printer: broken"},
+		{"mistyped with sigil", "#resolvd\nx", "ERROR #resolvd | x"},
+		{"mistyped value", "status: resolvd\nx", "ERROR status: resolvd | x"},
+		{"mistyped bare is prose", "resolvd\nx", " | resolvd\nx"},
+		{"one good, one bad", "take\n#foo\nx", "take, ERROR #foo | x"},
+		{"contradiction", "resolved\nwaiting", "resolved, waiting, ERROR waiting | "},
+		{"reply and note", "reply\nnote\nx", "reply, note, ERROR note | x"},
+		{"reply without a text", "reply", "reply, ERROR reply | "},
+		{"the same twice", "resolved\nresolved", "resolved, resolved | "},
+		{"look-alike letters", "rеsolved\nx", " | rеsolved\nx"}, // Cyrillic е (T9)
+		{"full-width sigil", "＃resolved\nx", " | ＃resolved\nx"}, // T9
+		{"Kelvin sign", "ta\u212ae\nx", " | ta\u212ae\nx"},
+		{"a ruler", "----\n#####\nresolved", " | ----\n#####\nresolved"},
+		{"a number", "#12 is broken", "ERROR #12 is broken | "},
+		{"a path", "/etc/hosts is wrong", " | /etc/hosts is wrong"},
+		{"under a quote", "> take\n\nresolved", " | resolved"},
+		{"in a quote", "> resolved\n> x\n", " | > resolved\n> x"},
+		{"in a signature", "-- \nresolved\n", " | --\nresolved"},
+		{"under the delimiter", Delimiter + "\nresolved", ""},
+	} {
+		got := say(ReadCommands(Split([]Block{{Text: c.in}})))
+		if c.name == "under the delimiter" || c.name == "in a signature" || c.name == "in a quote" {
+			if !strings.HasPrefix(got, " | ") {
+				t.Errorf("%s: got %q, want no command", c.name, got)
+			}
+			continue
+		}
+		if c.name == "under a quote" { // the text is a matter of quote cutting
+			got, c.want = got[:3], c.want[:3]
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestCommandLinesLeaveTheText(t *testing.T) {
+	t.Parallel()
+	quoted := Block{Kind: Quoted, Text: "> resolved\n"}
+	for in, want := range map[string]string{
+		"\ntake\nin progress.\n\nLooking.\ntake\n": "Looking.\ntake\n",
+		"resolved\n": "", "Looking.\n": "Looking.\n",
+	} {
+		c := ReadCommands([]Block{{Kind: Own, Text: in}, quoted})
+		var got string
+		if len(c.Blocks) == 2 {
+			got = c.Blocks[0].Text
+		}
+		if got != want || c.Blocks[len(c.Blocks)-1] != quoted {
+			t.Errorf("%q: got %+v, want %q", in, c.Blocks, want)
+		}
+	}
+}
+
+func TestT09ManyCommandsAreNone(t *testing.T) {
+	t.Parallel()
+	c := ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("take\n", 1000)}})
+	if len(c.Errors) == 0 || len(c.List) > maxCommands+1 || len(c.Errors) > maxCommands+1 {
+		t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
+	}
+	if c := ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("#nothing\n", 1000)}}); len(c.Errors) > maxCommands+1 {
+		t.Errorf("%d errors would be mailed", len(c.Errors))
+	}
+}
+
+func TestErrorsSayWhatWouldBeValid(t *testing.T) {
+	t.Parallel()
+	c := ReadCommands([]Block{{Kind: Own, Text: "#resolvd\nstatus: gone"}})
+	if len(c.Errors) != 2 {
+		t.Fatalf("got %+v", c.Errors)
+	}
+	if e := c.Errors[0]; !strings.Contains(e.Valid, `did you mean "resolved"`) || !strings.Contains(e.Why, "resolvd") {
+		t.Errorf("got %+v", e)
+	}
+	if e := c.Errors[1]; !strings.Contains(e.Valid, "waiting") {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestStatusCommandsFollowTheTable(t *testing.T) {
+	t.Parallel()
+	r := desk(t)
+	for _, status := range ticket.Statuses() {
+		for _, w := range []string{"open", "in progress", "waiting", "resolved", "closed", "reopen", "take"} {
+			f := facts()
+			f.Status = status
+			m := proven(written("noah@example.com", "Re: [IT-1042] VPN", w+"\nwords"))
+			d := r.Decide(m, knowing(f))
+			verb, _ := wordFor(w)
+			next, err := ticket.Next(status, verb.act)
+			name := fmt.Sprintf("%s on %s", w, status)
+			switch {
+			case err != nil:
+				if len(d.Changes) != 0 || d.Assign != "" || len(d.Errors) != 1 || d.Errors[0].Valid == "" || d.Write == nil || !d.Write.Note {
+					t.Errorf("%s: got %+v, want an error that changes nothing and keeps the words", name, d)
+				}
+			case next == status:
+				if len(d.Changes) != 0 || len(d.Errors) != 0 {
+					t.Errorf("%s: got %+v, want no change", name, d)
+				}
+			default:
+				if len(d.Changes) != 1 || d.Changes[0].After != next || len(d.Errors) != 0 {
+					t.Errorf("%s: got %+v, want %s", name, d, next)
+				}
+			}
+		}
+	}
+}
+
+func FuzzCommands(f *testing.F) {
+	for _, s := range []string{"take\nx", "#a\n!b\n/c", "status: x", "\u200b\nresolved.", "“”", "> a\nresolved"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c := ReadCommands(Split([]Block{{Text: s}}))
+		if len(c.List) > maxCommands+1 || len(c.Errors) > 3*maxCommands {
+			t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
+		}
+		if len(c.Text) > len(s) {
+			t.Errorf("text grew from %d to %d bytes", len(s), len(c.Text))
+		}
+	})
+}

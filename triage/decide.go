@@ -1,0 +1,582 @@
+package triage
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"deskd/triage/ticket"
+)
+
+// Rules is a Policy made ready: what decides about mail. It does not change
+// and may be used by many goroutines.
+type Rules struct {
+	p           Policy
+	signer      *Signer
+	prefixes    []string        // of subject tags, the present one first
+	rules       []rule          // sorting rules in the order of the settings
+	admins      map[string]bool // lower case, likewise below
+	technicians map[string]bool
+	own         map[string]bool   // support addresses and their aliases
+	box         map[string]string // each of these → its mailbox's address
+	lists       map[string]bool   // distribution lists of the teams
+	kinds       KindPolicy
+}
+
+// New checks a policy and makes it ready. The error joins every complaint,
+// each beginning with the path of its setting.
+func New(p Policy) (*Rules, error) {
+	if len(p.Teams) == 0 {
+		p.Teams = SeedTeams()
+	}
+	if p.DefaultTeam == "" {
+		p.DefaultTeam = p.Teams[0].Name
+	}
+	if p.DefaultPriority == "" {
+		p.DefaultPriority = ticket.Medium
+	}
+	if p.Prefix == "" {
+		p.Prefix = "IT"
+	}
+	r := &Rules{
+		p: p, signer: NewSigner(p.Secret), prefixes: append([]string{p.Prefix}, p.OldPrefixes...),
+		admins: set(p.Administrators), technicians: map[string]bool{}, own: map[string]bool{}, lists: map[string]bool{},
+		box: map[string]string{},
+	}
+	var errs []error
+	for _, t := range p.Teams {
+		for _, a := range t.Roster {
+			r.technicians[strings.ToLower(a)] = true
+		}
+		if t.List != "" {
+			r.lists[strings.ToLower(t.List)] = true
+		}
+	}
+	for _, b := range p.Mailboxes {
+		r.own[strings.ToLower(b.Address)] = true
+		r.box[strings.ToLower(b.Address)] = strings.ToLower(b.Address)
+		for _, a := range b.Aliases {
+			r.own[strings.ToLower(a)] = true
+			r.box[strings.ToLower(a)] = strings.ToLower(b.Address)
+		}
+	}
+	for a := range r.own {
+		r.kinds.OwnAddresses = append(r.kinds.OwnAddresses, a)
+	}
+	r.kinds.OwnLists, r.kinds.Alerts, r.kinds.Signer = p.OwnLists, p.Alerts, r.signer
+	if t := teamNamed(p.Teams, p.DefaultTeam); t == nil {
+		errs = append(errs, fmt.Errorf("default_team: there is no team %q; teams are %s", p.DefaultTeam, teamNames(p.Teams)))
+	} else {
+		r.p.DefaultTeam = t.Name
+	}
+	if !p.DefaultPriority.Valid() {
+		errs = append(errs, fmt.Errorf("default_priority: %q is no priority; write critical, high, medium or low", p.DefaultPriority))
+	}
+	for i, spec := range p.Rules {
+		c, err := compileRule(fmt.Sprintf("rules[%d]", i), spec, p.Teams)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if t := teamNamed(p.Teams, c.Team); t != nil {
+			c.Team = t.Name
+		}
+		r.rules = append(r.rules, c)
+	}
+	return r, errors.Join(errs...)
+}
+
+func set(list []string) map[string]bool {
+	m := make(map[string]bool, len(list))
+	for _, s := range list {
+		m[strings.ToLower(s)] = true
+	}
+	return m
+}
+
+// Team gives the team of that name, in any case, and whether there is one.
+func (r *Rules) Team(name string) (Team, bool) {
+	t := teamNamed(r.p.Teams, name)
+	if t == nil {
+		return Team{}, false
+	}
+	return *t, true
+}
+
+// Works says whether the address is that of a technician or an administrator
+// now (T11).
+func (r *Rules) Works(addr string) bool {
+	addr = strings.ToLower(addr)
+	return r.technicians[addr] || r.admins[addr]
+}
+
+// DefaultTeam is the team of tickets that no rule speaks about.
+func (r *Rules) DefaultTeam() string { return r.p.DefaultTeam }
+
+// Own says whether the address is a support address of ours or an alias of
+// one. Nothing is ever sent to these (T18).
+func (r *Rules) Own(addr string) bool {
+	addr = strings.ToLower(addr)
+	if r.own[addr] {
+		return true
+	}
+	local, domain, _ := strings.Cut(addr, "@")
+	box, _, plus := strings.Cut(local, "+")
+	return plus && r.own[box+"@"+domain]
+}
+
+// Signer gives the desk's signer.
+func (r *Rules) Signer() *Signer { return r.signer }
+
+// Fate is what becomes of a mail: every mail ends in exactly one (P1).
+type Fate string
+
+// Fates that a decision can give; quarantined, gone and dismissed come about
+// elsewhere.
+const (
+	NewTicket  Fate = "new_ticket"
+	Appended   Fate = "appended"
+	Unverified Fate = "unverified"
+	Duplicate  Fate = "duplicate"
+	Automatic  Fate = "automatic"
+	Loop       Fate = "loop"
+	Bounced    Fate = "bounce"
+	Spammed    Fate = "spam"
+	TooLarge   Fate = "oversize"
+	Refused    Fate = "refused"
+)
+
+// Tell is one mail that a decision asks for.
+type Tell string
+
+// Mails that follow from a decision.
+const (
+	Acknowledge Tell = "acknowledge" // to the requester of a new ticket
+	NotifyTeam  Tell = "notify team" // of a new ticket
+	SendReply   Tell = "reply"       // a technician's words to the requester
+	TellStatus  Tell = "status"      // the changed status to the requester
+	TellAnswer  Tell = "answer"      // the requester's words to the assignee, else to the team
+	TellNote    Tell = "note"        // a work note to the assignee
+	AnswerError Tell = "error"       // what was wrong with the commands, to the technician
+)
+
+// Opening is the ticket that a decision opens.
+type Opening struct {
+	Subject   string
+	Requester Address
+	Priority  ticket.Priority
+	Team      string
+	Assignee  string
+	Tags      []string
+	Linked    ticket.Number // an earlier ticket it has to do with, or 0
+	LinkedAs  string        // "follow-up", "claims", "forward", "other mailbox"
+}
+
+// Writing is the entry that a decision adds to a ticket.
+type Writing struct {
+	Note     bool    // a work note, seen by technicians only; else a message
+	Author   Address // as shown
+	Verified bool    // the author was authenticated
+	Text     string  // the author's own new text, without commands
+	Flags    []string
+}
+
+// Change is a step of a ticket's status.
+type Change struct {
+	Act    ticket.Act
+	Before ticket.Status
+	After  ticket.Status
+}
+
+// Decision is what should become of a mail, and why. Reason is one word out
+// of a fixed list, Notes say the rest to technicians.
+type Decision struct {
+	Fate     Fate           `json:"fate"`
+	Reason   string         `json:"reason"`
+	Kind     KindVerdict    `json:"kind"`
+	Sender   Sender         `json:"sender"`
+	Match    Match          `json:"match"`
+	Ticket   ticket.Number  `json:"ticket,omitempty"` // the existing ticket it is about
+	Open     *Opening       `json:"open,omitempty"`
+	Write    *Writing       `json:"write,omitempty"`
+	Changes  []Change       `json:"changes,omitempty"`
+	Assign   string         `json:"assign,omitempty"`
+	Joins    []Address      `json:"joins,omitempty"` // new participants
+	Event    string         `json:"event,omitempty"` // something to note on the ticket beside the changes
+	Commands []Command      `json:"commands,omitempty"`
+	Errors   []CommandError `json:"errors,omitempty"`
+	Tell     []Tell         `json:"tell,omitempty"`
+	Reasons  []Reason       `json:"reasons,omitempty"` // of priority and team
+	Notes    []string       `json:"notes,omitempty"`
+	Blocks   []Block        `json:"-"` // the text taken apart
+	NewText  string         `json:"-"`
+}
+
+// Decide says what a message means. It is a function of its arguments alone.
+// The message's Body may still hold undecided blocks; Decide takes them apart.
+func (r *Rules) Decide(m *Message, k *Known) Decision {
+	d := Decision{
+		Kind: Classify(m, r.kinds), Sender: r.sender(m), Blocks: Split(m.Body), Notes: append([]string{}, m.Faults...),
+	}
+	d.Match = r.match(m, k, d.Sender)
+	d.NewText, _ = NewText(d.Blocks)
+	d.Ticket = d.Match.Ticket
+	facts, known := k.Tickets[d.Ticket]
+	if known {
+		d.Sender.Role = facts.role(d.Sender)
+	}
+	if d.Kind.Kind == KindSpam && known && d.Sender.Authenticated && d.Sender.Role != Stranger {
+		// A mark that anybody can write does not silence those we know.
+		d.Notes = append(d.Notes, "the mail is marked as spam: "+d.Kind.Header)
+		d.Kind = verdict(KindPerson, "person marked as spam", d.Kind.Header, false)
+	}
+	switch {
+	case k.Twin != nil:
+		d.Fate, d.Reason, d.Ticket = Duplicate, "known-mail", k.Twin.Ticket
+	case d.Kind.Kind == KindOwn:
+		r.ownMail(m, &d, known)
+	case m.Report != nil && m.Report.Kind == DeliveryReport:
+		d.Fate, d.Reason = Bounced, "delivery-report"
+		if known && (d.Match.How == BySignedID || d.Match.How == ByMessageID) {
+			d.Event = reportText(m.Report)
+		} else {
+			d.Ticket = 0 // a subject anybody can write (T14)
+		}
+	case d.Kind.Kind == KindSpam:
+		d.Fate, d.Reason, d.Ticket = Spammed, "marked-spam", 0
+	case !d.Kind.Opens:
+		d.Fate, d.Reason, d.Event = Automatic, "automatic", "automatic mail: "+d.Kind.Why
+		if !known || d.Sender.Role == Stranger {
+			d.Ticket, d.Event = 0, ""
+		}
+	case m.Oversize:
+		r.oversize(m, &d, facts, known)
+	case !known:
+		r.open(m, &d, "new-request")
+	case d.Sender.Role == Stranger:
+		r.openLinked(m, &d, facts, "claims", "not-a-participant")
+	case !r.sameMailbox(facts.Mailbox, k.Mailbox):
+		r.openLinked(m, &d, facts, "other mailbox", "other-mailbox")
+	case r.Subject(m.Subject).Forward:
+		r.openLinked(m, &d, facts, "forward", "forward")
+	case d.Sender.Role.works():
+		r.fromTechnician(m, &d, facts)
+	default:
+		r.fromRequester(m, &d, facts)
+	}
+	if d.Fate == NewTicket || d.Fate == TooLarge {
+		if m.Ambiguous {
+			d.Notes = append(d.Notes, "this mail can be read in more than one way; look at its raw source before acting on it")
+		}
+	}
+	return d
+}
+
+// ownMail is mail that says it is from one of our own addresses. What bears
+// our mark is ours coming back. What a person wrote from the shared mailbox is
+// a message to the requester that has been sent already.
+func (r *Rules) ownMail(m *Message, d *Decision, known bool) {
+	marked := len(values(m, LoopField)) > 0
+	if known && !marked && d.Sender.Authenticated && !d.Kind.mechanical() {
+		d.Fate, d.Reason = Appended, "written-as-the-desk"
+		d.Write = &Writing{Author: m.From, Verified: true, Text: d.NewText}
+		return
+	}
+	d.Fate, d.Reason, d.Ticket = Loop, "own-mail", 0
+}
+
+// open makes a new ticket of a mail.
+func (r *Rules) open(m *Message, d *Decision, reason string) {
+	s := r.sort(m, OwnText(d.Blocks))
+	if s.action != Sort {
+		d.Fate, d.Reason, d.Reasons, d.Ticket = Refused, "rule-ignore", s.reasons, 0
+		if s.action == Spam {
+			d.Fate, d.Reason = Spammed, "rule-spam"
+		}
+		return
+	}
+	requester := m.From
+	if requester.Addr == "" {
+		requester = Address{Name: m.Shown.Name}
+		d.Notes = append(d.Notes, "the sender is not certain: "+d.Sender.Why)
+	}
+	subject := r.Subject(m.Subject).Bare
+	if subject == "" {
+		subject = firstLine(d.NewText)
+	}
+	d.Fate, d.Reason, d.Reasons = NewTicket, reason, s.reasons
+	d.Open = &Opening{
+		Subject: clip(subject, 250), Requester: requester, Priority: s.priority, Team: s.team,
+		Assignee: s.assignee, Tags: s.tags,
+	}
+	d.Ticket = 0
+	d.Write = &Writing{Author: m.From, Verified: d.Sender.Authenticated, Text: d.NewText}
+	if m.From.Addr == "" {
+		d.Write.Author = m.Shown
+	}
+	if d.Kind.Answer && requester.Addr != "" && !r.Own(requester.Addr) {
+		d.Tell = append(d.Tell, Acknowledge)
+	}
+	if d.Kind.Tell {
+		d.Tell = append(d.Tell, NotifyTeam)
+	}
+	if d.Sender.Authenticated {
+		d.Joins = r.joining(m)
+	}
+	if importance := noted(m); importance != "" {
+		d.Notes = append(d.Notes, importance)
+	}
+	if m.Unreadable {
+		d.Write.Flags = append(d.Write.Flags, "unreadable")
+	}
+}
+
+// openLinked makes a ticket that is linked to the one the mail named.
+func (r *Rules) openLinked(m *Message, d *Decision, f Facts, as, reason string) {
+	r.open(m, d, reason)
+	if d.Open == nil {
+		return
+	}
+	d.Open.Linked, d.Open.LinkedAs = f.Number, as
+	switch as {
+	case "claims":
+		d.Notes = append(d.Notes, fmt.Sprintf("the mail claims to belong to %s, but its sender has no part in that ticket", r.Tag(f.Number)))
+	case "follow-up":
+		d.Notes = append(d.Notes, fmt.Sprintf("follow-up of %s, which is closed", r.Tag(f.Number)))
+	case "forward":
+		d.Notes = append(d.Notes, fmt.Sprintf("forwarded mail that names %s", r.Tag(f.Number)))
+	case "other mailbox":
+		d.Notes = append(d.Notes, fmt.Sprintf("%s belongs to the mailbox %s", r.Tag(f.Number), f.Mailbox))
+	}
+}
+
+// joining are the people in Cc of an authenticated first mail (T12).
+func (r *Rules) joining(m *Message) []Address {
+	var j []Address
+	for _, a := range m.Cc {
+		lower := strings.ToLower(a.Addr)
+		if a.Addr == "" || r.Own(a.Addr) || r.lists[lower] || r.technicians[lower] || strings.EqualFold(a.Addr, m.From.Addr) || len(j) >= 20 {
+			continue
+		}
+		j = append(j, a)
+	}
+	return j
+}
+
+// oversize keeps what the header says; the mail itself stays in its folder
+// (T26).
+func (r *Rules) oversize(m *Message, d *Decision, f Facts, known bool) {
+	note := fmt.Sprintf("the mail is too large to be read (%d MiB); only its header was, and the mail lies in the mailbox's folder for handled mail", m.Size>>20)
+	d.Notes = append(d.Notes, note)
+	if !known || d.Sender.Role == Stranger || f.Status == ticket.Closed {
+		if known && d.Sender.Role != Stranger {
+			r.openLinked(m, d, f, "follow-up", "oversize")
+		} else {
+			r.open(m, d, "oversize")
+		}
+		if d.Open != nil {
+			d.Write.Text, d.Fate = note, TooLarge
+		}
+		// T22: no answer to what was not read, but for the usual acknowledgement.
+		return
+	}
+	d.Fate, d.Reason = TooLarge, "oversize"
+	d.Write = &Writing{Note: true, Author: m.From, Verified: d.Sender.Authenticated, Text: note}
+	d.Tell = append(d.Tell, TellAnswer)
+	if next, err := ticket.Next(f.Status, ticket.RequesterAnswer); err == nil && next != f.Status && !d.Sender.Role.works() {
+		d.Changes = []Change{{ticket.RequesterAnswer, f.Status, next}}
+	}
+}
+
+// fromTechnician is a technician's mail on an existing ticket.
+func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
+	cmds := ReadCommands(d.Blocks)
+	if !d.Kind.Tell && d.Sender.Authenticated {
+		d.Fate, d.Reason = Appended, "bulk-mail"
+		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"mail to many; commands in it are not read"}}
+		return
+	}
+	if !d.Sender.Authenticated {
+		d.Fate, d.Reason = Unverified, "sender-not-verified"
+		d.Write = &Writing{Note: true, Author: m.From, Text: d.NewText, Flags: []string{"unverified"}}
+		d.Notes = append(d.Notes, "not verified: "+d.Sender.Why)
+		return
+	}
+	d.Fate = Appended
+	d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: cmds.Text}
+	if m.Ambiguous && len(cmds.List)+len(cmds.Errors) > 0 {
+		cmds.Errors = append(cmds.Errors, CommandError{
+			Why: "the mail can be read in more than one way, so its commands were not obeyed", Valid: "a plain text mail",
+		})
+	}
+	if len(cmds.Errors) == 0 {
+		r.apply(cmds, d, f)
+	} else {
+		d.Errors = cmds.Errors
+	}
+	if len(d.Errors) > 0 {
+		// One mail is one transaction: nothing changes, the words are kept.
+		d.Reason, d.Changes, d.Assign = "command-error", nil, ""
+		d.Commands = nil
+		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"command error"}}
+		d.Tell = []Tell{AnswerError}
+		return
+	}
+	d.Commands, d.Blocks = cmds.List, cmds.Blocks
+	d.Reason = "note"
+	if len(cmds.List) > 0 {
+		d.Reason = "commands"
+	}
+	if d.Write.Text == "" && len(m.Attachments) == 0 {
+		d.Write = nil
+	}
+	d.Tell = r.tellOf(d, f, len(m.Attachments) > 0)
+}
+
+// apply runs the commands against the table of transitions. The status is
+// applied after the text.
+func (r *Rules) apply(cmds Commands, d *Decision, f Facts) {
+	status := f.Status
+	for _, pass := range []Verb{TakeVerb, StatusVerb} {
+		for _, c := range cmds.List {
+			if c.Verb != pass {
+				continue
+			}
+			next, err := ticket.Next(status, c.Act)
+			if c.Verb == StatusVerb && err != nil && f.Status != status && string(c.Act) == status.Label() {
+				next, err = status, nil // "take" made it so already
+			}
+			if err != nil {
+				d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: err.Error(), Valid: possible(status)})
+				continue
+			}
+			if c.Verb == TakeVerb {
+				d.Assign = d.Sender.Address
+			}
+			if next != status {
+				d.Changes = append(d.Changes, Change{c.Act, status, next})
+				status = next
+			}
+		}
+	}
+	for _, c := range cmds.List {
+		if c.Verb == ReplyVerb {
+			d.Write.Note = false
+		}
+	}
+}
+
+// possible lists what a status command may say on a ticket of that status.
+func possible(s ticket.Status) string {
+	var words []string
+	for _, a := range ticket.Acts() {
+		if a == ticket.RequesterAnswer {
+			continue
+		}
+		if next, err := ticket.Next(s, a); err == nil && next != s {
+			words = append(words, string(a))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// tellOf says who hears of what a technician's mail did.
+func (r *Rules) tellOf(d *Decision, f Facts, attached bool) []Tell {
+	var tell []Tell
+	changed := len(d.Changes) > 0 && d.Changes[0].Before != d.Changes[len(d.Changes)-1].After
+	switch {
+	case d.Write != nil && !d.Write.Note:
+		tell = append(tell, SendReply)
+	case changed:
+		tell = append(tell, TellStatus)
+	}
+	if d.Write != nil && d.Write.Note && f.Assignee != "" && !strings.EqualFold(f.Assignee, d.Sender.Address) {
+		tell = append(tell, TellNote)
+	}
+	return tell
+}
+
+// fromRequester is a mail of the requester or a participant on their ticket.
+func (r *Rules) fromRequester(m *Message, d *Decision, f Facts) {
+	if f.Status == ticket.Closed {
+		r.openLinked(m, d, f, "follow-up", "closed-ticket")
+		return
+	}
+	d.Fate, d.Reason = Appended, "answer"
+	d.Write = &Writing{Author: m.From, Verified: d.Sender.Authenticated, Text: d.NewText}
+	d.Tell = []Tell{TellAnswer}
+	act := ticket.RequesterAnswer
+	switch word := bare(d.NewText); {
+	case word == "close" && d.Sender.Authenticated && !m.Ambiguous:
+		act = ticket.Close
+	case word == "reopen":
+		if f.Status == ticket.Resolved {
+			act = ticket.Reopen
+		}
+	case f.Status == ticket.Resolved && IsThanks(d.NewText) && len(m.Attachments) == 0:
+		d.Reason, d.Tell = "thanks", nil
+		return
+	}
+	if !d.Kind.Tell {
+		d.Tell = nil
+		return
+	}
+	next, err := ticket.Next(f.Status, act)
+	if err != nil {
+		return
+	}
+	if next != f.Status {
+		d.Changes = []Change{{act, f.Status, next}}
+		if ticket.Reopens(f.Status, next) {
+			d.Reason = "reopened"
+		}
+	}
+}
+
+// reportText is a delivery report in one line for the timeline.
+func reportText(rep *Report) string {
+	var parts []string
+	for _, to := range rep.Recipients {
+		p := to.Address
+		if to.Action != "" {
+			p += ": " + to.Action
+		}
+		if to.Status != "" {
+			p += " (" + to.Status + ")"
+		}
+		parts = append(parts, p)
+		if len(parts) == 10 {
+			parts = append(parts, "…")
+			break
+		}
+	}
+	if len(parts) == 0 {
+		return "delivery report"
+	}
+	return "delivery report: " + strings.Join(parts, "; ")
+}
+
+// noted is what the writer says about urgency. It is told and decides nothing.
+func noted(m *Message) string {
+	for _, v := range values(m, "Importance") {
+		if strings.EqualFold(strings.TrimSpace(v), "high") {
+			return "the sender marked the mail as important"
+		}
+	}
+	for _, v := range values(m, "X-Priority") {
+		if strings.HasPrefix(strings.TrimSpace(v), "1") {
+			return "the sender marked the mail as important"
+		}
+	}
+	return ""
+}
+
+// firstLine is the beginning of a text, for a mail without a subject.
+func firstLine(text string) string {
+	for line := range strings.Lines(text) {
+		if line = phone(line); line != "" {
+			return clip(line, 80)
+		}
+	}
+	return "(no subject)"
+}
