@@ -1,0 +1,151 @@
+package store
+
+import (
+	"database/sql/driver"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"deskd/store/storetest"
+	"deskd/triage/ticket"
+)
+
+// TestEveryQueryRunsAlongAnIndex watches all that goes to SQLite while
+// everything there is gets called, and reads the plans: no table is read from
+// end to end, and no list is sorted that an index could give in order.
+func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
+	t.Parallel()
+	type statement struct {
+		query string
+		args  []any
+	}
+	var mu sync.Mutex
+	seen := map[string]statement{}
+	s := openWith(t, storetest.SQLite(t), Options{Wrap: storetest.Wrap(storetest.Hooks{
+		Before: func(_ storetest.Op, query string, named []driver.NamedValue) error {
+			mu.Lock()
+			defer mu.Unlock()
+			args := make([]any, len(named))
+			for i, a := range named {
+				args[i] = a.Value
+			}
+			seen[query] = statement{query, args}
+			return nil
+		},
+	})})
+	clear(seen) // the schema's own
+	ctx := t.Context()
+	in := begin(t, s, 1)
+	mustWrite(t, s, func(tx *Tx) error { return mail(tx, in, []byte("raw")) })
+	second := newTicket(t, s).Number
+	var errs []error
+	try := func(_ any, err error) { errs = append(errs, err) }
+	for _, f := range []TicketFilter{
+		{},
+		{Live: true},
+		{Team: "t"},
+		{Team: "t", Live: true},
+		{Assignee: "a"},
+		{Assignee: "a", Live: true},
+		{Requester: "r"},
+		{Requester: "r", Live: true},
+		{Status: []ticket.Status{ticket.Open, ticket.Closed}},
+		{Team: "t", Before: 1002},
+		{Before: 1002},
+	} {
+		try(s.ListTickets(ctx, f))
+	}
+	for _, f := range []IntakeFilter{{}, {Fate: FateSpam}, {Mailbox: "m"}, {Undone: true}, {Fate: FateSpam, Before: 5}, {Before: 5}} {
+		try(s.ListIntakes(ctx, f))
+	}
+	for _, f := range []OutboxFilter{{}, {State: Failed}, {Ticket: 1001}, {State: Sent, Before: 5}, {Before: 5}} {
+		try(s.ListOutbox(ctx, f))
+	}
+	try(s.Overview(ctx, s.now()))
+	try(s.Show(ctx, 1001))
+	try(s.Pending(ctx, in.Mailbox, 1, []uint32{1}))
+	try(s.IntakeByID(ctx, 1))
+	try(s.Raw(ctx, make([]byte, 32)))
+	try(s.RecentRaws(ctx, in.Mailbox, 5))
+	_, _, err := s.EntryRaw(ctx, 1)
+	try(nil, err)
+	_, _, err = s.AutoSent(ctx, "a", s.now())
+	try(nil, err)
+	_, _, err = s.AutoSent(ctx, "", s.now())
+	try(nil, err)
+	rows, err := s.Claim(ctx, 5, time.Minute)
+	try(nil, err)
+	try(nil, s.Sent(ctx, rows[0].ID, "ok"))
+	_, _, err = s.NextDue(ctx)
+	try(nil, err)
+	try(nil, s.VerifyChain(ctx, 1001))
+	try(nil, s.EndHandling(ctx, []int64{in.ID}, "x"))
+	try(nil, s.Filed(ctx, in.Mailbox, 1, []uint32{1}))
+	try(nil, s.Gone(ctx, in.Mailbox, 1, []uint32{1}))
+	lease, err := s.Acquire(ctx, "l", time.Minute)
+	try(nil, err)
+	try(nil, s.Renew(ctx, lease, time.Minute))
+	mustWrite(t, s, func(tx *Tx) error {
+		try(tx.Tickets([]ticket.Number{1001, second}))
+		try(tx.Participants([]ticket.Number{1001}))
+		try(tx.TicketsByID([]string{"a", "b"}))
+		try(tx.OpenedBy("ann@example.org", time.Now(), 21))
+		try(tx.WrittenBy(1, "ann@example.org", time.Now(), 21))
+		try(tx.Twins(in.Mailbox, [][]byte{{1}}, [][]byte{{1}}))
+		try(tx.AutoSentTo([]string{"a", "b"}, tx.Now(), tx.Now()))
+		try(nil, tx.RemoveParticipant(1001, "x"))
+		try(tx.EraseEvents(1001, tx.Now()))
+		try(tx.ForgetRaws(tx.Now(), 5))
+		try(tx.PersonName("x"))
+		return nil
+	})
+	for _, err := range errs {
+		if err != nil && !strings.Contains(err.Error(), ErrNotFound.Error()) {
+			t.Error(err)
+		}
+	}
+	scan := regexp.MustCompile(`^SCAN (\w+)( USING (COVERING )?INDEX \w+)?$`)
+	kept := map[string]statement{}
+	mu.Lock()
+	for q, st := range seen {
+		kept[q] = st
+	}
+	mu.Unlock()
+	plans := 0
+	for _, st := range kept {
+		if !regexp.MustCompile(`^(SELECT|UPDATE|DELETE|WITH)`).MatchString(st.query) || strings.Contains(st.query, "sqlite_sequence") ||
+			strings.Contains(st.query, "goose") {
+			continue
+		}
+		rows, err := s.writing.Query("EXPLAIN QUERY PLAN "+st.query, st.args...)
+		if err != nil {
+			t.Errorf("explain %s: %v", st.query, err)
+			continue
+		}
+		plans++
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			m := scan.FindStringSubmatch(detail)
+			// These walk an index or the key from an end, up to the LIMIT.
+			walks := strings.Contains(st.query, "LIMIT") && strings.Contains(st.query, "ORDER BY") ||
+				strings.Contains(st.query, "due_at IS NOT NULL")
+			derived := m != nil && (m[1] == "v" || m[1] == "part0" || m[1] == "summed" || m[1] == "candidates" || m[1] == "CONSTANT" ||
+				strings.HasPrefix(m[1], "part"))
+			small := strings.Contains(st.query, "FROM heartbeats") || strings.Contains(st.query, "FROM links")
+			if m != nil && m[2] == "" && !walks && !derived || strings.Contains(detail, "TEMP B-TREE FOR ORDER BY") && !small &&
+				!strings.Contains(st.query, "UNION ALL") && !strings.Contains(st.query, "OVER (") {
+				t.Errorf("%s\n\tin %s", detail, st.query)
+			}
+		}
+		rows.Close()
+	}
+	if plans < 30 {
+		t.Errorf("%d plans were read, want all", plans)
+	}
+}

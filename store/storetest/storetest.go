@@ -1,0 +1,308 @@
+// Package storetest gives tests the two databases that the store runs on: a
+// fresh SQLite file, and a fresh database in a real PostgreSQL server that is
+// started for the test binary. Wrap lets a test fail or watch what goes to the
+// database.
+package storetest
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+)
+
+// Environment variables that steer which server is used.
+const (
+	EnvPostgres = "DESKD_TEST_POSTGRES" // URL of a running server whose user may create databases
+	EnvServers  = "DESKD_TEST_SERVERS"  // "required": a missing server fails the test instead of skipping it
+)
+
+// shared is the server of this test binary. Tests ask for it one by one and
+// know nothing of one another, so it can only be kept here.
+var shared struct {
+	sync.Mutex
+	server  *Postgres
+	err     error
+	started bool
+	count   int
+}
+
+// Main runs a package's tests and stops the server that they shared. It is all
+// that a TestMain needs; check, if not nil, runs when all has ended and may
+// turn the result into a failure (goleak).
+func Main(m *testing.M, check func() error) {
+	code := m.Run()
+	shared.Lock()
+	if shared.server != nil {
+		shared.server.stop()
+	}
+	shared.Unlock()
+	if check != nil && code == 0 {
+		if err := check(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Each runs a test on both databases: fn gets the URL of an empty one. Without
+// a PostgreSQL server that part is skipped, or fails if DESKD_TEST_SERVERS is
+// "required".
+func Each(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, PostgreSQL(t)) })
+}
+
+// SQLite gives the path of a database that does not exist yet.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "data", "desk.db")
+}
+
+// PostgreSQL gives the URL of an empty database, which is dropped when the
+// test ends.
+func PostgreSQL(t testing.TB) string {
+	t.Helper()
+	shared.Lock()
+	if !shared.started {
+		shared.started = true
+		if given := os.Getenv(EnvPostgres); given != "" {
+			shared.server, shared.err = &Postgres{url: given}, nil
+		} else {
+			shared.server, shared.err = start(false)
+		}
+	}
+	server, err := shared.server, shared.err
+	shared.count++
+	n := shared.count
+	shared.Unlock()
+	if err != nil {
+		missing(t, err)
+	}
+	return server.database(t, fmt.Sprintf("deskd_test_%d_%d", os.Getpid(), n))
+}
+
+// Start starts a server for one test alone, which syncs its writes to the
+// disk, so that it may be killed and durability looked at.
+func Start(t testing.TB) *Postgres {
+	t.Helper()
+	server, err := start(true)
+	if err != nil {
+		missing(t, err)
+	}
+	t.Cleanup(server.stop)
+	return server
+}
+
+func missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv(EnvServers) == "required" {
+		t.Fatalf("PostgreSQL is required: %v", err)
+	}
+	t.Skipf("PostgreSQL is not to be had: %v", err)
+}
+
+// Postgres is a PostgreSQL server on loopback.
+type Postgres struct {
+	url     string // of its database "postgres"
+	dir     string
+	command *exec.Cmd
+	stdin   io.Closer
+	once    sync.Once
+}
+
+// Database makes an empty database and gives its URL.
+func (p *Postgres) Database(t testing.TB, name string) string {
+	t.Helper()
+	return p.database(t, name)
+}
+
+func (p *Postgres) database(t testing.TB, name string) string {
+	t.Helper()
+	db, err := sql.Open("pgx", p.url)
+	if err != nil {
+		t.Fatalf("connect to PostgreSQL: %v", err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'"); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		db, err := sql.Open("pgx", p.url)
+		if err != nil {
+			t.Errorf("connect to PostgreSQL: %v", err)
+			return
+		}
+		defer db.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if _, err := db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+			t.Logf("drop database %s: %v", name, err)
+		}
+	})
+	u, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatalf("read the server's URL: %v", err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// start makes a cluster in a temporary folder and runs a server on it.
+func start(durable bool) (*Postgres, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	// The path must be short: a socket's path has some 100 bytes.
+	dir, err := os.MkdirTemp("/tmp", "deskd-pg-")
+	if err != nil {
+		return nil, err
+	}
+	p, err := run(bin, dir, durable)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return p, nil
+}
+
+func run(bin, dir string, durable bool) (*Postgres, error) {
+	as, err := otherUser(dir) // PostgreSQL refuses to run as root
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	initdb.SysProcAttr, initdb.Dir = as, dir
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	fsync := "off"
+	if durable {
+		fsync = "on"
+	}
+	for range 3 { // the port may be taken meanwhile
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		// The shell ends the server when its own input ends: also when this
+		// process is killed.
+		command := exec.Command("/bin/sh", "-c", `"$@" </dev/null & pid=$!; read x; kill -INT $pid; wait $pid`, "sh",
+			filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
+			"-c", "fsync="+fsync, "-c", "full_page_writes="+fsync, "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+			"-c", "log_min_messages=warning", "-c", "logging_collector=off")
+		command.SysProcAttr, command.Dir = as, dir
+		stdin, err := command.StdinPipe()
+		if err != nil {
+			return nil, err
+		}
+		log, err := command.StderrPipe()
+		if err != nil {
+			return nil, err
+		}
+		if err := command.Start(); err != nil {
+			return nil, fmt.Errorf("start postgres: %w", err)
+		}
+		p := &Postgres{
+			url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
+			dir: dir, command: command, stdin: stdin,
+		}
+		if p.ready(log) {
+			return p, nil
+		}
+		stdin.Close()
+		_ = command.Wait()
+	}
+	return nil, errors.New("postgres did not start")
+}
+
+// ready waits until the server takes connections. The log is read to its end,
+// so that the server never waits for us.
+func (p *Postgres) ready(log io.Reader) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		lines := bufio.NewScanner(log)
+		for lines.Scan() {
+			continue
+		}
+		_, _ = io.Copy(io.Discard, log)
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.NewTimer(60 * time.Second)
+	defer deadline.Stop()
+	for {
+		select {
+		case <-ended:
+			return false
+		case <-deadline.C:
+			return false
+		case <-tick.C:
+			if p.answers() {
+				return true
+			}
+		}
+	}
+}
+
+func (p *Postgres) answers() bool {
+	db, err := sql.Open("pgx", p.url)
+	if err != nil {
+		return false
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return db.PingContext(ctx) == nil
+}
+
+func (p *Postgres) stop() {
+	p.once.Do(func() {
+		if p.command == nil {
+			return // somebody else's
+		}
+		p.stdin.Close()
+		_ = p.command.Wait()
+		os.RemoveAll(p.dir)
+	})
+}
+
+// programs finds the folder with initdb and postgres.
+func programs() (string, error) {
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(found) == 0 {
+		return "", errors.New("no PostgreSQL is installed")
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
