@@ -1,0 +1,974 @@
+package mailin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// trouble is what went wrong with one mail: when it is due again, and how it
+// is to be treated then.
+type trouble struct {
+	next   time.Time // not before
+	wait   time.Duration
+	fails  int
+	alone  bool   // fetch and file it by itself: it may be what spoiled a batch
+	size   int64  // larger than announced, as it turned out
+	copied Folder // lies there already; only the original is still in the way
+	filing string // why it cannot be filed, in the server's words
+}
+
+// Waits before a mail that made trouble is tried again.
+const (
+	firstTrouble = 15 * time.Second
+	lastTrouble  = 15 * time.Minute
+)
+
+// again sets when the mail is due again.
+func (t *trouble) again() {
+	t.fails++
+	t.wait = min(max(2*t.wait, firstTrouble), lastTrouble)
+	t.next = time.Now().Add(t.wait + rand.N(t.wait/4))
+}
+
+// with gives the trouble of a mail, to be added to.
+func (s *Source) with(uid uint32) *trouble {
+	t := s.trouble[uid]
+	if t == nil {
+		t = &trouble{}
+		s.trouble[uid] = t
+	}
+	return t
+}
+
+// watcher is the work over one connection.
+type watcher struct {
+	*Source
+	conn    *conn
+	folders map[Folder]string // names on the server
+	start   Start
+	before  map[uint32]bool // mails that were there before the day from which mail is imported
+	next    uint32          // the first UID not yet heard of
+	done    map[uint32]bool // in the folder, and the Desk wants nothing of them
+	open    map[uint32]bool // in the folder, and not yet filed
+	sizes   map[uint32]meta // what is known of mails that are about to be fetched
+	inexact int             // mails whose size the server had announced wrong
+	polling bool            // no IDLE
+	moved   []uint32        // out of the way, and the Desk could not be told yet
+
+	progress bool // something was decided and filed
+	told     Contact
+}
+
+// deskError is an error of the Desk: the connection is well.
+type deskError struct {
+	doing string
+	err   error
+}
+
+func (e *deskError) Error() string { return e.doing + ": " + e.err.Error() }
+func (e *deskError) Unwrap() error { return e.err }
+
+func ofDesk(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &deskError{doing, err}
+}
+
+// Waits after an error of the Desk: work goes on within 30 s of its recovery.
+const (
+	firstDeskWait = time.Second
+	lastDeskWait  = 20 * time.Second
+)
+
+// watch connects and handles mail until the connection is lost or ctx ends.
+// Progress says whether a mail was filed.
+func (s *Source) watch(ctx context.Context, fresh bool) (progress bool, err error) {
+	c, err := s.connect(ctx, fresh)
+	if err != nil {
+		return false, err
+	}
+	w := &watcher{
+		Source: s, conn: c,
+		done: make(map[uint32]bool), open: make(map[uint32]bool), sizes: make(map[uint32]meta),
+		polling: !c.caps.Has(imap.CapIdle),
+	}
+	defer func() {
+		if ctx.Err() != nil {
+			bye, cancel := outlive(ctx, 2*time.Second)
+			defer cancel()
+			c.logout(bye)
+		}
+		c.close()
+	}()
+	if err := w.prepare(ctx); err != nil {
+		return false, err
+	}
+	err = w.loop(ctx)
+	return w.progress, err
+}
+
+// prepare opens the folder and makes the ones that mail is filed to.
+func (w *watcher) prepare(ctx context.Context) error {
+	if err := w.conn.namespace(ctx); err != nil {
+		return err
+	}
+	w.folders = make(map[Folder]string)
+	for f, name := range map[Folder]string{Done: w.cfg.Done, Quarantine: w.cfg.Quarantine} {
+		have, err := w.conn.ensure(ctx, name)
+		if err != nil && refusal(err) == nil {
+			return err
+		}
+		if err != nil { // mail is taken all the same; filing it tries again
+			w.log.Warn("folder cannot be made", "folder", have, "err", err)
+		}
+		w.folders[f] = have
+	}
+	data, err := w.conn.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	box := Box{Mailbox: w.mailbox(), Validity: data.UIDValidity}
+	if box != w.box || box.Validity == 0 {
+		clear(w.trouble)
+	}
+	w.box = box
+	w.next = uint32(data.UIDNext)
+	if w.next == 0 { // allowed by RFC 3501, section 7.1: ask the folder
+		uids, err := w.conn.search(ctx, "look for the newest mail", &imap.SearchCriteria{})
+		if err != nil {
+			return err
+		}
+		w.next = 1
+		if len(uids) > 0 {
+			w.next = uids[len(uids)-1] + 1
+		}
+	}
+	w.log.Info("connected", "server", w.cfg.Server, "folder", w.cfg.Folder, "mails", data.NumMessages,
+		"idle", !w.polling, "move", w.conn.caps.Has(imap.CapMove), "uidvalidity", w.box.Validity)
+	return nil
+}
+
+// loop looks for mail and waits for news, in turns.
+func (w *watcher) loop(ctx context.Context) error {
+	var (
+		full     time.Time // when the whole folder was listed last
+		news     bool      // the server said that there is some
+		deskWait = firstDeskWait
+		barren   int // looks in a row that news led to and that found nothing
+	)
+	for ctx.Err() == nil {
+		whole := full.IsZero() || time.Since(full) >= w.cfg.FullSearch
+		found, err := w.look(ctx, whole)
+		if de, ok := errors.AsType[*deskError](err); ok && ctx.Err() == nil {
+			wait := deskWait/2 + rand.N(deskWait/2)
+			deskWait = min(2*deskWait, lastDeskWait)
+			full = time.Time{} // what was in hand must be found again
+			w.log.Warn("the desk cannot take mail", "err", de, "again", wait.Round(time.Millisecond))
+			w.tell(ctx, Contact{Err: clean(de.Error()), Retry: time.Now().Add(wait)})
+			if !sleep(ctx, wait) {
+				return ctx.Err()
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if whole {
+			full = time.Now()
+		}
+		deskWait = firstDeskWait
+		// A server that cries wolf must not keep us busy.
+		if barren++; !news || found {
+			barren = 0
+		}
+		if barren > 3 && !sleep(ctx, min(time.Duration(barren-3)*200*time.Millisecond, 5*time.Second)) {
+			return ctx.Err()
+		}
+		until := full.Add(w.cfg.FullSearch)
+		if soon := time.Now().Add(recheck); (whole || found) && soon.Before(until) {
+			until = soon
+		}
+		if news, err = w.wait(ctx, until); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// recheck is how soon another look follows one that was long or found
+// something: some servers do not tell of mail that came just before IDLE.
+const recheck = 2 * time.Second
+
+// wait returns when there may be something to do, at the latest then. News says that it returns
+// because the server said so.
+func (w *watcher) wait(ctx context.Context, until time.Time) (news bool, err error) {
+	for uid := range w.open {
+		if t := w.trouble[uid]; t != nil && !t.next.IsZero() && t.next.Before(until) {
+			until = t.next
+		}
+	}
+	left := max(time.Until(until), 0)
+	if w.polling {
+		if w.rest(ctx, min(left, w.cfg.Poll), nil, w.conn.client.Closed()); ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return false, w.conn.noop(ctx)
+	}
+	offered, err := w.conn.idle(ctx, func() {
+		news = w.rest(ctx, min(left, w.cfg.Idle), w.conn.news, w.conn.client.Closed())
+	})
+	if err == nil && !offered {
+		w.polling = true
+	}
+	return news, err
+}
+
+// rest passes the time until d is over, news come, the connection is lost or
+// ctx ends. It lets the Desk know that all is well.
+func (w *watcher) rest(ctx context.Context, d time.Duration, news, lost <-chan struct{}) bool {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for {
+		w.tell(ctx, Contact{OK: true})
+		beat := time.NewTimer(tellEvery)
+		select {
+		case <-beat.C:
+			continue
+		case <-news:
+			beat.Stop()
+			return true
+		case <-end.C:
+		case <-lost:
+		case <-ctx.Done():
+		}
+		beat.Stop()
+		return false
+	}
+}
+
+// How often the Desk hears of a connection that holds, and of the mere number
+// of mails that wait.
+const (
+	tellEvery  = 50 * time.Second
+	countEvery = 5 * time.Second
+)
+
+// tell lets the Desk know how things stand, when that is news or some time ago.
+// A connection that holds is not all well while mails cannot be filed or read.
+func (w *watcher) tell(ctx context.Context, c Contact) {
+	c.Mailbox, c.At, c.Idle, c.Waiting = w.box.Mailbox, time.Now(), !w.polling, len(w.open)
+	w.waiting = c.Waiting
+	if c.OK {
+		c.Err = w.problem()
+		c.OK = c.Err == ""
+	}
+	last, since := w.told, c.At.Sub(w.told.At)
+	same := c.OK == last.OK && c.Idle == last.Idle && c.Err == last.Err && c.Retry.Equal(last.Retry)
+	if same && (since < countEvery || since < tellEvery && c.Waiting == last.Waiting) {
+		return
+	}
+	w.told = c
+	w.desk.Contact(ctx, c)
+}
+
+// problem says, for people, which mails are stuck.
+func (w *watcher) problem() string {
+	var filing, reading int
+	var why string
+	for _, uid := range slices.Sorted(maps.Keys(w.open)) {
+		switch t := w.trouble[uid]; {
+		case t == nil:
+		case t.filing != "":
+			filing++
+			why = t.filing
+		case t.fails > 1:
+			reading++
+		}
+	}
+	switch {
+	case filing > 0:
+		return fmt.Sprintf("%d done but not filed: %s", filing, why)
+	case reading > 0:
+		return fmt.Sprintf("%d in the folder that the server does not hand over", reading)
+	}
+	return ""
+}
+
+// look handles what is in the folder: all of it, or what is new and what is
+// due again. Found says that there was something.
+func (w *watcher) look(ctx context.Context, whole bool) (found bool, err error) {
+	w.tell(ctx, Contact{OK: true})
+	if err := w.tellFiled(ctx, nil); err != nil {
+		return false, err
+	}
+	var uids []uint32
+	if whole {
+		uids, err = w.all(ctx)
+	} else {
+		uids, err = w.fresh(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	uids = slices.DeleteFunc(uids, func(uid uint32) bool {
+		t := w.trouble[uid]
+		return w.done[uid] || w.old(uid) && !w.open[uid] || t != nil && t.next.After(now)
+	})
+	for chunk := range slices.Chunk(uids, chunkSize) {
+		due, err := w.desk.Pending(ctx, w.box, chunk)
+		if err != nil {
+			return true, ofDesk("ask what is to be done", err)
+		}
+		for _, uid := range chunk {
+			w.done[uid] = true
+			delete(w.open, uid)
+		}
+		for _, d := range due {
+			delete(w.done, d.UID)
+			w.open[d.UID] = true
+		}
+		if err := w.work(ctx, due); err != nil {
+			return true, err
+		}
+	}
+	return len(uids) > 0, nil
+}
+
+// chunkSize bounds how many UIDs stand in one command.
+const chunkSize = 500
+
+// all lists the whole folder, as far as it concerns us (F11: not UNSEEN, and no
+// window of dates).
+func (w *watcher) all(ctx context.Context) ([]uint32, error) {
+	if w.start.At.IsZero() {
+		start, err := w.desk.Start(ctx, w.box, Start{At: time.Now(), Validity: w.box.Validity, UIDNext: w.next})
+		if err != nil {
+			return nil, ofDesk("ask where to begin", err)
+		}
+		w.start = start
+	}
+	if err := w.datedBefore(ctx); err != nil {
+		return nil, err
+	}
+	held, err := w.desk.Open(ctx, w.box)
+	if err != nil {
+		return nil, ofDesk("ask what is open", err)
+	}
+	if err := w.conn.noop(ctx); err != nil {
+		return nil, err
+	}
+	criteria := &imap.SearchCriteria{}
+	if w.conn.keeps() {
+		criteria.NotFlag = []imap.Flag{filedMark}
+	}
+	from := uint32(1)
+	if importAll, day, _ := w.cfg.importFrom(); w.sameBox() && !importAll && day.IsZero() {
+		if from = w.start.UIDNext; len(held) > 0 {
+			from = min(from, slices.Min(held))
+		}
+		criteria.UID = []imap.UIDSet{{{Start: imap.UID(from), Stop: 0}}}
+	}
+	uids, err := w.conn.search(ctx, "list the folder", criteria)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(uids)
+	present := make(map[uint32]bool, len(uids))
+	for _, uid := range uids {
+		present[uid] = true
+	}
+	absent := func(uid uint32) bool { return !present[uid] }
+	forget(w.done, absent)
+	forget(w.open, absent)
+	forget(w.trouble, absent)
+	forget(w.sizes, absent)
+	for _, uid := range held { // even those that the settings now leave alone
+		if present[uid] {
+			w.open[uid] = true
+			delete(w.done, uid)
+		}
+	}
+	if len(uids) > 0 {
+		w.next = max(w.next, uids[len(uids)-1]+1)
+	}
+	return uids, w.vanished(ctx, slices.DeleteFunc(held, func(uid uint32) bool { return present[uid] }))
+}
+
+func forget[V any](m map[uint32]V, which func(uint32) bool) {
+	maps.DeleteFunc(m, func(uid uint32, _ V) bool { return which(uid) })
+}
+
+// sameBox says whether UIDs still mean what they meant at the first start.
+func (w *watcher) sameBox() bool {
+	return w.box.Validity != 0 && w.start.Validity == w.box.Validity && w.start.UIDNext != 0
+}
+
+// datedBefore lists, once, the mails that only their date tells to be old.
+// What arrives later is new, whatever its date.
+func (w *watcher) datedBefore(ctx context.Context) error {
+	importAll, day, _ := w.cfg.importFrom()
+	if w.before != nil || importAll || w.sameBox() && day.IsZero() {
+		return nil
+	}
+	if day.IsZero() {
+		// UIDs were dealt anew. The day before counts as new: clocks differ,
+		// and the Desk knows what it has seen.
+		day = w.start.At.Add(-24 * time.Hour)
+	}
+	uids, err := w.conn.search(ctx, "look for old mail", &imap.SearchCriteria{Before: day})
+	if err != nil {
+		return err
+	}
+	w.before = make(map[uint32]bool, len(uids))
+	for _, uid := range uids {
+		w.before[uid] = true
+	}
+	return nil
+}
+
+// old says whether the mail was there before the point from which mail is
+// taken (F18).
+func (w *watcher) old(uid uint32) bool {
+	importAll, day, _ := w.cfg.importFrom()
+	switch {
+	case importAll || w.sameBox() && uid >= w.start.UIDNext:
+		return false
+	case w.sameBox() && day.IsZero():
+		return true
+	}
+	return w.before[uid]
+}
+
+// fresh lists what came since, and what made trouble and is due again. The
+// sizes of the new mails come along, which spares a round trip.
+func (w *watcher) fresh(ctx context.Context) ([]uint32, error) {
+	select { // whatever was news until now is about to be seen
+	case <-w.conn.news:
+	default:
+	}
+	list, err := w.conn.metas(ctx, imap.UIDSet{{Start: imap.UID(w.next), Stop: 0}}, true)
+	if err != nil {
+		return nil, err
+	}
+	var uids []uint32
+	for _, m := range list {
+		if m.uid < w.next || m.filed { // n:* gives the last mail even when it is older than n
+			continue
+		}
+		uids = append(uids, m.uid)
+		w.sizes[m.uid] = m
+	}
+	if len(uids) > 0 {
+		w.next = uids[len(uids)-1] + 1
+	}
+	for uid := range w.open {
+		uids = append(uids, uid)
+	}
+	slices.Sort(uids)
+	return slices.Compact(uids), nil
+}
+
+// work files what is decided, and reads and delivers the rest.
+func (w *watcher) work(ctx context.Context, due []Due) error {
+	decided := make(map[Folder][]uint32)
+	var read []Due
+	for _, d := range due {
+		if d.File != Undecided {
+			decided[d.File] = append(decided[d.File], d.UID)
+		} else {
+			read = append(read, d)
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(decided)) {
+		if err := w.file(ctx, f, decided[f]); err != nil {
+			return err
+		}
+	}
+	mails, err := w.measure(ctx, read)
+	if err != nil {
+		return err
+	}
+	for len(mails) > 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		n := w.batch(mails)
+		if err := w.take(ctx, mails[:n]); err != nil {
+			return err
+		}
+		mails = mails[n:]
+		w.tell(ctx, Contact{OK: true})
+	}
+	return nil
+}
+
+// job is a mail to be read.
+type job struct {
+	meta
+	alone bool
+}
+
+// measure finds out the sizes of mails that are to be read.
+func (w *watcher) measure(ctx context.Context, due []Due) ([]job, error) {
+	var together, alone []uint32
+	for _, d := range due {
+		if _, known := w.sizes[d.UID]; known {
+			continue
+		}
+		if t := w.trouble[d.UID]; t != nil && t.alone {
+			alone = append(alone, d.UID)
+		} else {
+			together = append(together, d.UID)
+		}
+	}
+	if err := w.ask(ctx, together); err != nil {
+		return nil, err
+	}
+	for _, uid := range alone {
+		if err := w.ask(ctx, []uint32{uid}); err != nil {
+			return nil, err
+		}
+	}
+	var jobs []job
+	var missing []uint32
+	for _, d := range due {
+		m, ok := w.sizes[d.UID]
+		if !ok {
+			missing = append(missing, d.UID)
+			continue
+		}
+		j := job{meta: m, alone: d.Alone}
+		if t := w.trouble[d.UID]; t != nil {
+			j.alone = j.alone || t.alone
+			j.size = max(j.size, t.size)
+		}
+		jobs = append(jobs, j)
+	}
+	if len(missing) > 0 {
+		if err := w.desk.Seen(ctx, w.box, missing); err != nil {
+			return nil, ofDesk("record the attempt", err)
+		}
+	}
+	return jobs, w.absent(ctx, missing)
+}
+
+// ask learns the sizes of mails. When that costs the connection, the mail to
+// blame is found by asking for each by itself, and more modestly (F9).
+func (w *watcher) ask(ctx context.Context, uids []uint32) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	first := w.trouble[uids[0]]
+	var set imap.UIDSet
+	set.AddNum(uidsOf(uids)...)
+	list, err := w.conn.metas(ctx, set, len(uids) > 1 || first == nil || first.fails == 0)
+	for _, m := range list {
+		if err == nil && set.Contains(imap.UID(m.uid)) {
+			w.sizes[m.uid] = m
+		}
+	}
+	if err == nil || refusal(err) != nil && len(uids) == 1 {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if len(uids) == 1 {
+		if t := w.with(uids[0]); t.fails == 0 {
+			t.fails, t.alone = 1, true
+		} else {
+			t.again()
+		}
+		return err
+	}
+	for _, uid := range uids {
+		w.with(uid).alone = true
+	}
+	if refusal(err) == nil {
+		return err
+	}
+	for _, uid := range uids {
+		if err := w.ask(ctx, []uint32{uid}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch says how many of these mails go together.
+func (w *watcher) batch(mails []job) int {
+	var n int
+	var size int64
+	for ; n < len(mails) && n < w.cfg.BatchMails; n++ {
+		m := mails[n]
+		lonely := m.alone || m.size > w.cfg.MaxMail
+		if size += m.size; n > 0 && (lonely || size > w.cfg.BatchBytes) {
+			break
+		}
+		if lonely {
+			return 1
+		}
+	}
+	return n
+}
+
+// take reads a batch of mails, has the Desk decide on them, and files them.
+func (w *watcher) take(ctx context.Context, mails []job) error {
+	uids := make([]uint32, len(mails))
+	metas := make([]meta, len(mails))
+	for i, m := range mails {
+		uids[i], metas[i] = m.uid, m.meta
+	}
+	if err := w.desk.Seen(ctx, w.box, uids); err != nil {
+		return ofDesk("record the attempt", err)
+	}
+	oversize := metas[0].size > w.cfg.MaxMail
+	got, err := w.conn.bodies(ctx, metas, oversize)
+	if err != nil {
+		return w.unread(ctx, mails, oversize, err)
+	}
+	var batch []Fetched
+	var missing []uint32
+	for _, m := range metas {
+		b, ok := got[m.uid]
+		if ok && !oversize {
+			if ok, err = w.whole(ctx, m, b); err != nil {
+				return err
+			}
+		}
+		delete(w.sizes, m.uid)
+		if !ok || oversize && len(b.raw) == 0 {
+			missing = append(missing, m.uid)
+			continue
+		}
+		batch = append(batch, fetched(w.box, m, b, oversize))
+	}
+	if err := w.absent(ctx, missing); err != nil {
+		return err
+	}
+	if len(batch) == 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return w.deliver(ctx, batch)
+}
+
+// unread handles a FETCH that went wrong. Whatever came of it is worth
+// nothing (F8). The mail to blame must not hold up the others (F9).
+func (w *watcher) unread(ctx context.Context, mails []job, header bool, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	no := refusal(err)
+	if big, ok := errors.AsType[*tooLarge](err); ok && w.open[big.uid] && !header {
+		w.with(big.uid).size = big.size
+		return err
+	}
+	if len(mails) > 1 {
+		for _, m := range mails {
+			w.with(m.uid).alone = true
+		}
+		if no == nil {
+			return err
+		}
+		for i := range mails {
+			if err := w.take(ctx, mails[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := w.with(mails[0].uid)
+	if t.alone = true; no == nil && t.fails == 0 {
+		t.fails++ // the network's fault, for all we know
+		return err
+	}
+	t.again()
+	w.log.Warn("mail cannot be fetched", "uid", mails[0].uid, "attempt", t.fails, "err", err)
+	if no == nil {
+		return err
+	}
+	return nil
+}
+
+// whole says whether a body is the whole mail. Its literal is complete, but
+// the size that the server gives for the mail may say otherwise. Some servers
+// only estimate that size (Exchange): two fetches that give the same are
+// believed, unless they give nothing.
+func (w *watcher) whole(ctx context.Context, m meta, b body) (bool, error) {
+	size := m.size
+	if b.announced >= 0 {
+		size = b.announced
+	}
+	if size == int64(len(b.raw)) {
+		return true, nil
+	}
+	if len(b.raw) == 0 {
+		return false, nil
+	}
+	if w.inexact >= 3 {
+		return true, nil
+	}
+	second, err := w.conn.bodies(ctx, []meta{m}, false)
+	if err != nil {
+		if refusal(err) != nil {
+			return false, nil
+		}
+		return false, err
+	}
+	if !bytes.Equal(second[m.uid].raw, b.raw) {
+		return false, nil
+	}
+	w.inexact++
+	w.log.Info("the server gives a wrong size for a mail", "uid", m.uid, "announced", size, "bytes", len(b.raw))
+	return true, nil
+}
+
+// absent handles mails that the server should have given and did not. Those
+// that are no longer there are gone (F16); the others stay pending (F9).
+func (w *watcher) absent(ctx context.Context, uids []uint32) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	if err := w.conn.noop(ctx); err != nil {
+		return err
+	}
+	var set imap.UIDSet
+	set.AddNum(uidsOf(uids)...)
+	there, err := w.conn.search(ctx, "look whether mails are still there", &imap.SearchCriteria{UID: []imap.UIDSet{set}})
+	if err != nil {
+		return err
+	}
+	var lost []uint32
+	for _, uid := range uids {
+		if !slices.Contains(there, uid) {
+			lost = append(lost, uid)
+			continue
+		}
+		t := w.with(uid)
+		t.alone = true
+		t.again()
+		w.log.Warn("the server gave no body for a mail", "uid", uid, "attempt", t.fails)
+	}
+	return w.vanished(ctx, lost)
+}
+
+// vanished reports mails that SEARCH no longer lists, once FETCH agrees. Mails
+// that only bear our keyword were filed.
+func (w *watcher) vanished(ctx context.Context, uids []uint32) error {
+	for chunk := range slices.Chunk(uids, chunkSize) {
+		var set imap.UIDSet
+		set.AddNum(uidsOf(chunk)...)
+		list, err := w.conn.metas(ctx, set, false)
+		if err != nil {
+			return err
+		}
+		var filed []uint32
+		gone := slices.Clone(chunk)
+		for _, m := range list {
+			gone = slices.DeleteFunc(gone, func(uid uint32) bool { return uid == m.uid })
+			if m.filed && slices.Contains(chunk, m.uid) {
+				filed = append(filed, m.uid)
+			}
+		}
+		if err := w.tellFiled(ctx, filed); err != nil {
+			return err
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		if err := w.desk.Gone(ctx, w.box, gone); err != nil {
+			return ofDesk("record what vanished", err)
+		}
+		w.log.Info("mails are no longer there", "uids", gone)
+		w.drop(gone)
+	}
+	return nil
+}
+
+// drop forgets mails that are no longer to be worked on.
+func (w *watcher) drop(uids []uint32) {
+	for _, uid := range uids {
+		delete(w.open, uid)
+		delete(w.trouble, uid)
+		delete(w.sizes, uid)
+		w.done[uid] = true
+	}
+}
+
+// deliver has the Desk decide on a batch, and files it. Begun, it is finished
+// even when ctx ends, within a time of grace.
+func (w *watcher) deliver(ctx context.Context, batch []Fetched) error {
+	ctx, cancel := outlive(ctx, grace)
+	defer cancel()
+	verdicts, err := w.desk.Deliver(ctx, batch)
+	if err != nil {
+		return ofDesk("decide on mails", err)
+	}
+	decided := make(map[Folder][]uint32)
+	for _, f := range batch {
+		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.UID == f.UID })
+		if i < 0 || verdicts[i].File == Undecided {
+			w.with(f.UID).again()
+			continue
+		}
+		// What made it hard to fetch is no reason to be slow in filing it.
+		delete(w.trouble, f.UID)
+		decided[verdicts[i].File] = append(decided[verdicts[i].File], f.UID)
+	}
+	for _, f := range slices.Sorted(maps.Keys(decided)) {
+		if err := w.file(ctx, f, decided[f]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file puts originals where they belong. What the server refuses is tried
+// again later, mail by mail, and holds up nothing (F14).
+func (w *watcher) file(ctx context.Context, f Folder, uids []uint32) error {
+	if f == Stay {
+		return w.tellFiled(ctx, uids)
+	}
+	var together []uint32
+	var alone []uint32
+	for _, uid := range uids {
+		if t := w.trouble[uid]; t != nil && (t.filing != "" || t.copied != Undecided) {
+			alone = append(alone, uid)
+		} else {
+			together = append(together, uid)
+		}
+	}
+	for chunk := range slices.Chunk(together, chunkSize) {
+		if err := w.fileChunk(ctx, f, chunk); err != nil {
+			return err
+		}
+	}
+	for _, uid := range alone {
+		if err := w.fileChunk(ctx, f, []uint32{uid}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *watcher) fileChunk(ctx context.Context, f Folder, uids []uint32) error {
+	name, known := w.folders[f]
+	if !known {
+		return ofDesk("file mails", fmt.Errorf("no folder is known as %q", f))
+	}
+	copied := len(uids) == 1 && w.trouble[uids[0]] != nil && w.trouble[uids[0]].copied == f
+	err := w.conn.move(ctx, uids, name, &copied)
+	if refusal(err) != nil && !copied {
+		if made, ferr := w.remake(ctx, f); ferr != nil {
+			return ferr
+		} else if made {
+			err = w.conn.move(ctx, uids, w.folders[f], &copied)
+		}
+	}
+	if err == nil {
+		return w.tellFiled(ctx, uids)
+	}
+	if copied { // remembered even when the connection is lost: a second copy helps nobody
+		for _, uid := range uids {
+			w.with(uid).copied = f
+		}
+	}
+	no := refusal(err)
+	if no == nil {
+		return err
+	}
+	return w.unfiled(ctx, f, uids, clean(no.Text))
+}
+
+// remake makes a folder that somebody has deleted. Made says that there is
+// hope now.
+func (w *watcher) remake(ctx context.Context, f Folder) (made bool, err error) {
+	found, err := w.conn.find(ctx, []string{w.folders[f]})
+	if err != nil || found != "" {
+		return false, err
+	}
+	name, err := w.conn.ensure(ctx, map[Folder]string{Done: w.cfg.Done, Quarantine: w.cfg.Quarantine}[f])
+	if err != nil {
+		if refusal(err) != nil {
+			err = nil
+		}
+		return false, err
+	}
+	w.folders[f] = name
+	return true, nil
+}
+
+// maxRefusals is how many single mails are tried in a row after a set was
+// refused; the rest waits for its turn.
+const maxRefusals = 5
+
+// unfiled handles mails that the server refused to file: some may be gone,
+// and one may have spoiled it for all.
+func (w *watcher) unfiled(ctx context.Context, f Folder, uids []uint32, why string) error {
+	var set imap.UIDSet
+	set.AddNum(uidsOf(uids)...)
+	if err := w.conn.noop(ctx); err != nil {
+		return err
+	}
+	there, err := w.conn.search(ctx, "look whether mails are still there", &imap.SearchCriteria{UID: []imap.UIDSet{set}})
+	if err != nil {
+		return err
+	}
+	if err := w.vanished(ctx, slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool { return slices.Contains(there, uid) })); err != nil {
+		return err
+	}
+	if len(uids) == 1 {
+		if len(there) == 1 {
+			t := w.with(uids[0])
+			t.filing = why
+			t.again()
+			w.log.Warn("mail is done but cannot be filed", "uid", uids[0], "attempt", t.fails, "folder", w.folders[f], "reason", why)
+		}
+		return nil
+	}
+	refused := 0
+	for _, uid := range uids {
+		if !slices.Contains(there, uid) {
+			continue
+		}
+		if refused >= maxRefusals {
+			t := w.with(uid)
+			t.filing = why
+			t.again()
+			continue
+		}
+		if err := w.fileChunk(ctx, f, []uint32{uid}); err != nil {
+			return err
+		}
+		if w.open[uid] {
+			refused++
+		}
+	}
+	return nil
+}
+
+// tellFiled lets the Desk know what is out of the way. What it cannot take now
+// is told again.
+func (w *watcher) tellFiled(ctx context.Context, uids []uint32) error {
+	w.moved = append(w.moved, uids...)
+	if len(w.moved) == 0 {
+		return nil
+	}
+	if err := w.desk.Filed(ctx, w.box, w.moved); err != nil {
+		return ofDesk("record what was filed", err)
+	}
+	w.drop(w.moved)
+	w.moved = w.moved[:0]
+	w.progress = true
+	return nil
+}
