@@ -1,0 +1,543 @@
+package mailout
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"net/textproto"
+	"slices"
+	"strings"
+	"text/template"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// Delimiter is the line at the top of every mail to technicians: what is
+// below it in an answer is not read. The quote cutter of triage knows it.
+const Delimiter = triage.Delimiter
+
+//go:embed templates/*.txt
+var templateFiles embed.FS
+
+// texts is parsed once at start; a template that does not parse stops every
+// test and every program.
+var texts = template.Must(template.New("mailout").ParseFS(templateFiles, "templates/*.txt"))
+
+// form is how a kind of mail looks from outside.
+type form struct {
+	auto   string // value of Auto-Submitted (RFC 3834, section 5); empty: a person's mail
+	bulk   bool   // a notice: Precedence: bulk
+	public bool   // goes to the requester: no delimiter, no links, nothing internal
+}
+
+var forms = map[Kind]form{
+	Acknowledgement: {auto: "auto-replied", public: true},
+	TeamNotice:      {auto: "auto-generated", bulk: true},
+	Reply:           {public: true},
+	StatusNotice:    {auto: "auto-generated", bulk: true, public: true},
+	AnswerNotice:    {auto: "auto-generated", bulk: true},
+	CommandError:    {auto: "auto-replied"},
+	NoteNotice:      {auto: "auto-generated", bulk: true},
+}
+
+// Bounds of what goes into a mail.
+const (
+	maxSubject    = 200       // characters, with its tag
+	maxName       = 80        // characters of a display name
+	maxText       = 256 << 10 // bytes of conveyed text; the page has all of it
+	maxFileName   = 150       // bytes
+	maxReferences = 20
+	maxID         = 250 // bytes of a foreign Message-ID
+	maxLine       = 998 // bytes (RFC 5322, section 2.1.1)
+)
+
+// Compose writes one mail. The same Occasion gives the same bytes, whenever
+// and wherever: Date is o.At, Message-ID and MIME boundary come from the
+// outbox key and the ticket's key. An error means that the Occasion cannot be
+// a mail: no recipient, a line end in a name. The result is taken apart again
+// and compared with what was asked for before it is given out (T23).
+func (m *Mailer) Compose(o Occasion) (Composed, error) {
+	d, err := m.draft(o)
+	if err != nil {
+		return Composed{}, fmt.Errorf("compose %s: %w", o.Key, err)
+	}
+	b, err := d.render()
+	if err == nil {
+		err = d.compare(b)
+	}
+	if err != nil {
+		return Composed{}, fmt.Errorf("compose %s: %w", o.Key, err)
+	}
+	return Composed{Bytes: b, MessageID: d.id, Subject: d.subject}, nil
+}
+
+// draft is a mail that is decided on but not yet coded.
+type draft struct {
+	id, subject string
+	from        mail.Address
+	to, cc      []mail.Address
+	replyTo     []mail.Address
+	fields      []field // every other field that go-mail does not make by itself
+	text        string  // with LF line ends
+	files       []Attachment
+	boundary    string
+}
+
+type field struct{ name, value string }
+
+// draft turns an occasion into a draft, or says what is wrong with it.
+func (m *Mailer) draft(o Occasion) (*draft, error) {
+	f, ok := forms[o.Kind]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%q is no kind of mail", o.Kind)
+	case o.Key == "":
+		return nil, errors.New("no outbox key")
+	case o.At.IsZero():
+		return nil, errors.New("no time")
+	case len(o.To) == 0:
+		return nil, errors.New("nobody to write to")
+	}
+	if err := fit(o.Ticket.Subject); err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	if o.Kind == Acknowledgement && !o.Authenticated {
+		o = anonymous(o)
+	}
+	text, err := m.render(o)
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{
+		id:      m.id.Signer.MessageID(o.Ticket.Number, o.Ticket.Key, o.Key, m.id.Host),
+		subject: m.subject(o),
+		text:    text,
+	}
+	sum := sha256.Sum256([]byte("boundary " + d.id)) // nobody can write it into a text before this mail exists
+	d.boundary = "deskd-" + hex.EncodeToString(sum[:16])
+
+	if d.from, err = address(triage.Address{Name: m.id.Name, Addr: o.From}); err != nil {
+		return nil, fmt.Errorf("from: %w", err)
+	}
+	if d.to, err = addresses(o.To); err != nil {
+		return nil, fmt.Errorf("to: %w", err)
+	}
+	if d.cc, err = addresses(o.Cc); err != nil {
+		return nil, fmt.Errorf("cc: %w", err)
+	}
+	if o.ReplyTo != "" && !strings.EqualFold(o.ReplyTo, o.From) {
+		if d.replyTo, err = addresses([]triage.Address{{Name: m.id.Name, Addr: o.ReplyTo}}); err != nil {
+			return nil, fmt.Errorf("reply-to: %w", err)
+		}
+	}
+	auto := f.auto
+	if auto == "" && o.Automatic {
+		auto = "auto-generated"
+	}
+	d.fields = []field{
+		{"Date", o.At.In(m.id.Location).Format("Mon, 02 Jan 2006 15:04:05 -0700")},
+		{"Message-ID", "<" + d.id + ">"},
+		{"Subject", d.subject},
+		{triage.LoopField, m.id.Signer.LoopMark(d.id)},
+	}
+	if validID(o.InReplyTo) {
+		d.fields = append(d.fields, field{"In-Reply-To", "<" + o.InReplyTo + ">"})
+	}
+	if refs := references(o.References, o.InReplyTo); refs != "" {
+		d.fields = append(d.fields, field{"References", refs})
+	}
+	if auto != "" {
+		d.fields = append(d.fields,
+			field{"Auto-Submitted", auto},
+			field{"X-Auto-Response-Suppress", "All"},
+			field{"List-Id", "<" + m.id.ListID + ">"})
+	}
+	if f.bulk {
+		d.fields = append(d.fields, field{"Precedence", "bulk"})
+	}
+	for _, v := range d.fields {
+		if err := fit(v.value); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.name, err)
+		}
+	}
+	for _, a := range o.Attachments {
+		if err := fit(a.Name); err != nil {
+			return nil, fmt.Errorf("attachment name: %w", err)
+		}
+		a.Name, a.Type = fileName(a.Name), fileType(a.Type)
+		d.files = append(d.files, a)
+	}
+	return d, nil
+}
+
+// anonymous takes out of an occasion whatever its sender chose: somebody may
+// have written under another person's address, and must not be able to send
+// that person a text of his own through us (T20).
+func anonymous(o Occasion) Occasion {
+	t := o.Ticket
+	t.Subject, t.Requester.Name = "", ""
+	return Occasion{
+		Kind: o.Kind, Key: o.Key, At: o.At, From: o.From, ReplyTo: o.ReplyTo,
+		To: []triage.Address{{Addr: o.To[0].Addr}}, Ticket: t, InReplyTo: o.InReplyTo,
+	}
+}
+
+// subject gives the subject with the one tag that is right.
+func (m *Mailer) subject(o Occasion) string {
+	s := m.bareSubject(o.Ticket)
+	if o.Kind == Acknowledgement && !o.Authenticated {
+		s = "We have your request"
+	}
+	if tag := m.tag(o.Ticket); tag != "" {
+		s = tag + " " + s
+	}
+	return shorten(s, maxSubject)
+}
+
+func (m *Mailer) bareSubject(t TicketView) string {
+	s := triage.BareSubject(printable(t.Subject), append([]string{m.id.Prefix}, m.id.OldPrefixes...)...)
+	if s == "" {
+		return "(no subject)"
+	}
+	return shorten(s, maxSubject)
+}
+
+func (m *Mailer) tag(t TicketView) string {
+	if t.Number == 0 {
+		return ""
+	}
+	return "[" + m.id.Prefix + "-" + t.Number.String() + "]"
+}
+
+// view is what the templates see: plain strings, each of them one line unless
+// its comment says otherwise.
+type view struct {
+	Delimiter, Desk, Tag, Subject string
+	Requester, Who, Actor         string
+	Greeting                      string // name to greet by; empty if there is none to rely on
+	Verified                      bool
+	Status, Priority, Team        string
+	Assignee, Created, Page       string
+	Before, After                 string
+	Changed                       bool
+	News, Next, Closing           string
+	Text                          string // lines, as they are
+	Quote, Earlier                string // lines, each with "> " before it
+	Reasons, Notes, Files         []string
+	Faults                        []triage.CommandError
+	OneFault                      bool
+	Links                         links
+}
+
+// links are the mailto: addresses of a notice.
+type links struct{ Take, InProgress, Resolve, Reply string }
+
+// render fills in the template.
+func (m *Mailer) render(o Occasion) (string, error) {
+	t := o.Ticket
+	v := view{
+		Delimiter: Delimiter, Desk: m.id.Name, Tag: m.tag(t), Subject: m.bareSubject(t),
+		Requester: person(t.Requester), Who: name(t.Requester), Actor: name(o.Actor),
+		Verified: o.Authenticated, Status: t.Status.Label(), Priority: string(t.Priority),
+		Team: short(t.Team), Assignee: short(t.Assignee),
+		Created: t.CreatedAt.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST"),
+		Before:  short(o.Before), After: short(o.After),
+		Greeting: salutation(t.Requester.Name),
+		Text:     text(o.Text), Quote: quote(o.Text), Earlier: quote(o.Quoted),
+	}
+	if t.CreatedAt.IsZero() {
+		v.Created = o.At.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
+	}
+	v.Changed = v.Before != "" && v.After != "" && v.Before != v.After
+	if o.Kind == AnswerNotice && o.Actor.Addr != "" {
+		v.Who = name(o.Actor)
+	}
+	for _, r := range o.Reasons {
+		v.Reasons = append(v.Reasons, long(r))
+	}
+	if o.LinkedTo != 0 {
+		linked := m.tag(TicketView{Number: o.LinkedTo})
+		v.Notes = append(v.Notes, long("It names "+linked+" without belonging there, and is linked to it: "+o.LinkedWhy))
+	}
+	for _, n := range o.Notes {
+		v.Notes = append(v.Notes, long(n))
+	}
+	for _, a := range o.Attachments {
+		v.Files = append(v.Files, fmt.Sprintf("%s (%s)", fileName(a.Name), size(len(a.Data))))
+	}
+	for _, n := range o.AttachmentNames {
+		v.Files = append(v.Files, fileName(n)+" (too large to send along)")
+	}
+	for _, f := range o.Errors {
+		v.Faults = append(v.Faults, triage.CommandError{Line: long(f.Line), Why: long(f.Why), Valid: long(f.Valid)})
+	}
+	v.OneFault = len(v.Faults) == 1
+	v.News, v.Next = news(o, v)
+	v.Closing = "To answer, just reply to this mail."
+	if t.Status == ticket.Resolved {
+		v.Closing = "Not solved yet? Just reply to this mail."
+	}
+	if !forms[o.Kind].public {
+		if m.id.PageURL != "" && t.Number != 0 {
+			v.Page = strings.TrimRight(m.id.PageURL, "/") + "/ticket/" + t.Number.String()
+		}
+		to := o.ReplyTo
+		if to == "" {
+			to = o.From
+		}
+		v.Links = links{
+			Take:       mailto(to, v.Tag, "#take"),
+			InProgress: mailto(to, v.Tag, "#in progress"),
+			Resolve:    mailto(to, v.Tag, "#resolved"),
+			Reply:      mailto(to, v.Tag, "#reply\r\n\r\n"),
+		}
+	}
+	var b strings.Builder
+	if err := texts.ExecuteTemplate(&b, string(o.Kind)+".txt", v); err != nil {
+		return "", err
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n", nil
+}
+
+// news says in words what a change of status means for the requester, and
+// what the requester may do now.
+func news(o Occasion, v view) (what, next string) {
+	switch o.After {
+	case ticket.InProgress.Label():
+		what = "somebody is working on your request."
+		if v.Actor != "" {
+			what = v.Actor + " is working on your request."
+		}
+		return what, "There is nothing you need to do. If there is more to say, just reply to this mail."
+	case ticket.Waiting.Label():
+		return "your request is on hold for the moment: we are waiting for something that we need to go on.",
+			"If we asked you something, just reply to this mail, and we go on at once."
+	case ticket.Resolved.Label():
+		return "good news: we believe that your request is solved.",
+			"Is something still not right? Just reply to this mail, and we take it up again. Otherwise there is nothing you need to do."
+	case ticket.Closed.Label():
+		return "your request is closed.",
+			"Do you need us again? Just reply to this mail, and we open a new request that is linked to this one."
+	}
+	what = "your request is waiting for the next free technician."
+	if o.Before == ticket.Resolved.Label() || o.Before == ticket.Closed.Label() {
+		what = "your request is open again."
+	}
+	return what, "Somebody will look into it and write to you. If there is more to say, just reply to this mail."
+}
+
+// mailto makes a link that opens a new mail with everything filled in (RFC
+// 6068, section 2).
+func mailto(addr, subject, body string) string {
+	local, domain, _ := cutLast(addr, "@")
+	return "mailto:" + percent(local) + "@" + percent(domain) + "?subject=" + percent(subject) + "&body=" + percent(body)
+}
+
+// percent codes all bytes but the unreserved ones (RFC 3986, section 2.3).
+func percent(s string) string {
+	const hexDigits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+	return b.String()
+}
+
+// render codes the draft as a mail.
+func (d *draft) render() ([]byte, error) {
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary(d.boundary),
+		gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP))
+	msg.FromMailAddress(&d.from)
+	msg.SetAddrHeaderFromMailAddress(gomail.HeaderTo, pointers(d.to)...)
+	if len(d.cc) > 0 {
+		msg.SetAddrHeaderFromMailAddress(gomail.HeaderCc, pointers(d.cc)...)
+	}
+	if len(d.replyTo) > 0 {
+		msg.SetAddrHeaderFromMailAddress(gomail.HeaderReplyTo, pointers(d.replyTo)...)
+	}
+	for _, f := range d.fields {
+		msg.SetGenHeader(gomail.Header(f.name), codeWords(f.value))
+	}
+	msg.SetBodyString(gomail.TypeTextPlain, d.text)
+	for _, a := range d.files {
+		msg.AttachReadSeeker(a.Name, bytes.NewReader(a.Data), fileHeader(a))
+	}
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	if !bytes.HasSuffix(b.Bytes(), []byte("\r\n")) {
+		b.WriteString("\r\n")
+	}
+	return b.Bytes(), nil
+}
+
+// fileHeader codes name and type of a file as RFC 2231 has it. The library
+// puts encoded words into quoted strings, which RFC 2047, section 5 forbids.
+func fileHeader(a Attachment) gomail.FileOption {
+	media, params, err := mime.ParseMediaType(a.Type)
+	if err != nil {
+		media, params = "application/octet-stream", nil
+	}
+	with := map[string]string{"name": a.Name}
+	if cs := params["charset"]; cs != "" {
+		with["charset"] = cs
+	}
+	return func(f *gomail.File) {
+		f.Header = textproto.MIMEHeader{
+			"Content-Type":        {mime.FormatMediaType(media, with)},
+			"Content-Disposition": {mime.FormatMediaType("attachment", map[string]string{"filename": a.Name})},
+		}
+	}
+}
+
+// compare takes the mail apart again and holds it against the draft: exactly
+// the fields that were meant, each once, with the values that were meant, the
+// text, the files.
+func (d *draft) compare(b []byte) error {
+	if !clean(b) {
+		return errors.New("bare line ends or NUL in the mail")
+	}
+	for rest := b; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		if len(line) > maxLine {
+			return fmt.Errorf("a line of %d bytes in the mail", len(line))
+		}
+	}
+	msg, err := mail.ReadMessage(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	want := map[string]bool{"From": true, "To": true, "Mime-Version": true, "Content-Type": true}
+	if len(d.cc) > 0 {
+		want["Cc"] = true
+	}
+	if len(d.replyTo) > 0 {
+		want["Reply-To"] = true
+	}
+	if len(d.files) == 0 {
+		want["Content-Transfer-Encoding"] = true
+	}
+	decoder := new(mime.WordDecoder)
+	for _, f := range d.fields {
+		key := textproto.CanonicalMIMEHeaderKey(f.name)
+		want[key] = true
+		if got, err := decoder.DecodeHeader(msg.Header.Get(key)); err != nil || got != f.value {
+			return fmt.Errorf("field %s reads %q, want %q", f.name, got, f.value)
+		}
+	}
+	for key, values := range msg.Header {
+		if !want[key] || len(values) != 1 {
+			return fmt.Errorf("field %s stands %d times in the mail, unexpectedly", key, len(values))
+		}
+		delete(want, key)
+	}
+	for key := range want {
+		return fmt.Errorf("field %s is missing in the mail", key)
+	}
+	for key, list := range map[string][]mail.Address{"From": {d.from}, "To": d.to, "Cc": d.cc, "Reply-To": d.replyTo} {
+		if len(list) == 0 {
+			continue
+		}
+		got, err := msg.Header.AddressList(key)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", key, err)
+		}
+		if !slices.EqualFunc(got, list, func(a *mail.Address, b mail.Address) bool { return *a == b }) {
+			return fmt.Errorf("field %s reads %q", key, msg.Header.Get(key))
+		}
+	}
+	return d.compareBody(textproto.MIMEHeader(msg.Header), msg.Body)
+}
+
+func (d *draft) compareBody(h textproto.MIMEHeader, body io.Reader) error {
+	want := strings.ReplaceAll(d.text, "\n", "\r\n")
+	if len(d.files) == 0 {
+		return compareText(h, body, want)
+	}
+	_, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || params["boundary"] != d.boundary {
+		return errors.New("the boundary is not ours")
+	}
+	parts := multipart.NewReader(body, d.boundary)
+	part, err := parts.NextRawPart()
+	if err != nil {
+		return fmt.Errorf("text part: %w", err)
+	}
+	if err := compareText(part.Header, part, want); err != nil {
+		return err
+	}
+	for _, f := range d.files {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return fmt.Errorf("attachment %q: %w", f.Name, err)
+		}
+		if err := compareFile(part, f); err != nil {
+			return fmt.Errorf("attachment %q: %w", f.Name, err)
+		}
+	}
+	if _, err := parts.NextRawPart(); err != io.EOF {
+		return errors.New("more parts than were meant")
+	}
+	return nil
+}
+
+func compareText(h textproto.MIMEHeader, body io.Reader, want string) error {
+	if h.Get("Content-Type") != "text/plain; charset=UTF-8" || h.Get("Content-Transfer-Encoding") != "quoted-printable" {
+		return errors.New("the text is not coded as it should be")
+	}
+	got, err := io.ReadAll(quotedprintable.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("text: %w", err)
+	}
+	// A mail without parts ends with a line end of its own.
+	if strings.TrimSuffix(string(got), "\r\n") != strings.TrimSuffix(want, "\r\n") {
+		return errors.New("the text reads otherwise")
+	}
+	return nil
+}
+
+func compareFile(part *multipart.Part, f Attachment) error {
+	if n := len(part.Header); n != 3 {
+		return fmt.Errorf("%d fields, want 3", n)
+	}
+	_, typ, err := mime.ParseMediaType(part.Header.Get("Content-Type"))
+	if err != nil || typ["name"] != f.Name {
+		return errors.New("the type reads otherwise")
+	}
+	kind, disp, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	if err != nil || kind != "attachment" || disp["filename"] != f.Name {
+		return errors.New("the name reads otherwise")
+	}
+	if part.Header.Get("Content-Transfer-Encoding") != "base64" {
+		return errors.New("it is not coded in base64")
+	}
+	got, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, part))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, f.Data) {
+		return errors.New("the bytes read otherwise")
+	}
+	return nil
+}
