@@ -1,0 +1,452 @@
+package desk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"deskd/mailin"
+	"deskd/store"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// known is what the store says about the leads of some mails, kept up to date
+// while they are handled one after another in the same transaction.
+type known struct {
+	byKey        map[string]triage.Twin     // mailbox and content key or raw hash → earlier decision
+	byID         map[string][]ticket.Number // the oldest first
+	tickets      map[ticket.Number]*store.Ticket
+	participants map[ticket.Number][]string
+	answers      *answers
+}
+
+// lookUp asks for the leads of all mails at once.
+func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
+	defer catch(d.log, "look up leads", &err)
+	k = &known{
+		byKey: map[string]triage.Twin{}, byID: map[string][]ticket.Number{},
+		tickets: map[ticket.Number]*store.Ticket{}, participants: map[ticket.Number][]string{},
+	}
+	if k.answers, err = d.answersTo(tx, mails); err != nil {
+		return nil, err
+	}
+	type hashes struct{ keys, shas [][]byte }
+	boxes := map[string]*hashes{}
+	var ids []string
+	var numbers []ticket.Number
+	for _, m := range mails {
+		if m.setOff {
+			continue
+		}
+		h := boxes[m.Box.Mailbox]
+		if h == nil {
+			h = &hashes{}
+			boxes[m.Box.Mailbox] = h
+		}
+		h.keys = append(h.keys, m.msg.ContentKey[:])
+		h.shas = append(h.shas, m.SHA256[:])
+		m.leads = d.rules.Leads(&m.msg)
+		ids = append(ids, m.leads.IDs...)
+		if m.msg.MessageID != "" {
+			ids = append(ids, m.msg.MessageID)
+		}
+		numbers = append(numbers, m.leads.Numbers...)
+	}
+	for mailbox, h := range boxes {
+		twins, err := tx.Twins(mailbox, h.keys, h.shas)
+		if err != nil {
+			return nil, fmt.Errorf("look for the same mail: %w", err)
+		}
+		for _, t := range twins {
+			k.remember(mailbox, t)
+		}
+	}
+	if len(ids) > 0 {
+		found, err := tx.TicketsByID(ids)
+		if err != nil {
+			return nil, fmt.Errorf("look up message-ids: %w", err)
+		}
+		for id, list := range found {
+			k.byID[id] = list
+			numbers = append(numbers, list...)
+		}
+	}
+	if len(numbers) == 0 {
+		return k, nil
+	}
+	if k.tickets, err = tx.Tickets(numbers); err != nil {
+		return nil, fmt.Errorf("look up tickets: %w", err)
+	}
+	if k.participants, err = tx.Participants(numbers); err != nil {
+		return nil, fmt.Errorf("look up participants: %w", err)
+	}
+	return k, nil
+}
+
+// remember notes a decided mail, so that a copy of it is known (F3, F5).
+func (k *known) remember(mailbox string, in store.Intake) {
+	t := triage.Twin{Intake: in.ID, Ticket: in.Ticket}
+	for _, h := range [][]byte{in.ContentKey, in.SHA256} {
+		if len(h) > 0 && !bytes.Equal(h, make([]byte, len(h))) {
+			k.byKey[mailbox+"\x00"+string(h)] = t
+		}
+	}
+}
+
+// learn notes that an id leads to a ticket from now on.
+func (k *known) learn(id string, n ticket.Number) {
+	if !slices.Contains(k.byID[id], n) {
+		k.byID[id] = append(slices.Clone(k.byID[id]), n)
+	}
+}
+
+// facts fills in for triage what was found for one mail.
+func (k *known) facts(m *mail, now time.Time) *triage.Known {
+	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}}
+	numbers := slices.Clone(m.leads.Numbers)
+	for _, id := range m.leads.IDs {
+		numbers = append(numbers, k.byID[id]...)
+	}
+	for _, n := range numbers {
+		t := k.tickets[n]
+		if t == nil {
+			continue
+		}
+		f.Tickets[n] = triage.Facts{
+			Number: n, Mailbox: t.Mailbox, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team,
+			Assignee: t.Assignee, Requester: t.Requester, Participants: k.participants[n], Key: t.Key,
+		}
+	}
+	for _, h := range [][]byte{m.msg.ContentKey[:], m.SHA256[:]} {
+		if t, ok := k.byKey[m.Box.Mailbox+"\x00"+string(h)]; ok && t.Intake != m.row.ID {
+			f.Twin = &t
+			break
+		}
+	}
+	return f
+}
+
+// handle decides on one mail and does what the decision says, inside the
+// batch's transaction. Its effects happen together with the mark that the
+// mail is decided, or not at all (F1).
+func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
+	defer catch(d.log, "act on a mail", &err)
+	in := m.row
+	in.SHA256, in.Size, in.ArrivedAt, in.DecidedAt = m.SHA256[:], m.Size, m.Arrived, d.now()
+	if err := tx.KeepRaw(in.SHA256, m.Raw); err != nil {
+		return fmt.Errorf("keep the raw mail: %w", err)
+	}
+	if m.setOff {
+		return d.setAside(tx, m, in)
+	}
+	dec := d.rules.Decide(&m.msg, k.facts(m, d.now()))
+	w := &work{Desk: d, tx: tx, k: k, m: m, dec: dec, in: &in}
+	if err := w.do(); err != nil {
+		return fmt.Errorf("act on <%s>: %w", brief(m.msg.MessageID), err)
+	}
+	in.ContentKey, in.MessageID = m.msg.ContentKey[:], m.msg.MessageID
+	in.From, in.Subject = m.msg.Shown.Addr, m.msg.Subject
+	if m.msg.From.Addr != "" {
+		in.From = m.msg.From.Addr
+	}
+	in.Fate, in.Reason, in.Kind = store.Fate(dec.Fate), dec.Reason, string(dec.Kind.Kind)
+	in.File = string(mailin.Done)
+	if in.Why, err = json.Marshal(w.dec); err != nil {
+		return fmt.Errorf("explain the decision: %w", err)
+	}
+	if err := tx.Decide(in); err != nil {
+		return fmt.Errorf("record the fate: %w", err)
+	}
+	k.remember(m.Box.Mailbox, in)
+	m.file = mailin.Done
+	d.log.Info("decided", "intake", in.ID, "message_id", brief(in.MessageID), "uid", m.UID, "action", dec.Fate, "ticket", int64(in.Ticket), "reason", dec.Reason)
+	return nil
+}
+
+// setAside puts a mail into quarantine that failed too often. Nothing of it
+// is read; the technicians get a ticket that says where it lies (F19).
+func (d *Desk) setAside(tx *store.Tx, m *mail, in store.Intake) error {
+	in.Fate, in.Reason, in.File = store.FateQuarantined, "failed-too-often", string(mailin.Quarantine)
+	t, err := tx.NewTicket(store.Ticket{
+		Mailbox: m.Box.Mailbox, Subject: "A mail could not be handled", Status: ticket.Open, Priority: ticket.Medium,
+		Team: d.rules.DefaultTeam(), Reasons: []string{"the mail failed " + fmt.Sprint(in.Failures) + " times and lies in quarantine"},
+	})
+	if err != nil {
+		return err
+	}
+	in.Ticket = t.Number
+	text := fmt.Sprintf("A mail to %s could not be handled. Its raw source is kept, and the original lies in the quarantine folder of the mailbox.\n\nLast error: %s",
+		m.Box.Mailbox, in.LastError)
+	if err := tx.AddEntry(store.Entry{Ticket: t.Number, Kind: "note", Visibility: "internal", Author: "deskd", Text: text, FullText: text, Intake: in.ID}); err != nil {
+		return err
+	}
+	if err := tx.AddEvent(store.Event{Ticket: t.Number, Actor: "deskd", What: "created", Reason: "quarantine", After: string(t.Priority) + ", " + t.Team, Intake: in.ID}); err != nil {
+		return err
+	}
+	w := &work{Desk: d, tx: tx, m: m, in: &in, t: t}
+	w.text, w.dec.Notes = text, []string{"the mail lies in quarantine"}
+	if err := w.notifyTeam(); err != nil {
+		return err
+	}
+	for _, why := range w.held {
+		if err := tx.AddEvent(store.Event{Ticket: t.Number, Actor: "deskd", What: "mail held back", Reason: why, Intake: in.ID}); err != nil {
+			return err
+		}
+	}
+	if err := tx.Decide(in); err != nil {
+		return err
+	}
+	m.file = mailin.Quarantine
+	d.log.Error("mail set aside", "intake", in.ID, "uid", m.UID, "ticket", int64(t.Number), "reason", in.Reason, "err", in.LastError)
+	return nil
+}
+
+// work is one decision being carried out.
+type work struct {
+	*Desk
+	tx   *store.Tx
+	k    *known
+	m    *mail
+	dec  triage.Decision
+	in   *store.Intake
+	t    *store.Ticket // the ticket it is about; nil: none
+	text string        // what mails about it convey
+	held []string      // answers that were not sent, and why
+}
+
+// do makes the decision happen.
+func (w *work) do() error {
+	dec := &w.dec
+	if dec.Sender.Address != "" {
+		if err := w.tx.SawPerson(dec.Sender.Address, dec.Sender.Name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case dec.Open != nil:
+		if err := w.open(); err != nil {
+			return fmt.Errorf("open a ticket: %w", err)
+		}
+	case dec.Ticket != 0:
+		w.t = w.k.tickets[dec.Ticket]
+		if w.t == nil { // a twin's ticket, which was not among the leads
+			t, err := w.tx.Ticket(dec.Ticket)
+			if err != nil {
+				return err
+			}
+			w.t = t
+		}
+	}
+	if w.t == nil {
+		return nil
+	}
+	w.in.Ticket = w.t.Number
+	if dec.Write != nil {
+		if err := w.write(); err != nil {
+			return fmt.Errorf("add to %d: %w", w.t.Number, err)
+		}
+	}
+	if err := w.change(); err != nil {
+		return fmt.Errorf("change %d: %w", w.t.Number, err)
+	}
+	if ids := w.ids(); len(ids) > 0 && (dec.Write != nil || dec.Open != nil) {
+		if err := w.tx.KnowIDs(w.t.Number, ids, "in"); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			w.k.learn(id, w.t.Number)
+		}
+	}
+	if err := w.tell(); err != nil {
+		return fmt.Errorf("write mails about %d: %w", w.t.Number, err)
+	}
+	for _, why := range w.held {
+		if err := w.event("mail held back", "", "", why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ids are the Message-IDs that lead to the ticket from now on. References are
+// kept only where somebody vouches for the sender: otherwise a stranger could
+// make other people's threads lead to a ticket of his own (T6).
+func (w *work) ids() []string {
+	var ids []string
+	// What leads to another ticket already keeps leading there alone, unless
+	// this one goes on with it: else a stranger's ticket would catch the thread.
+	goesOn := w.dec.Open == nil || w.dec.Open.LinkedAs == "follow-up" || w.dec.Open.LinkedAs == "other mailbox"
+	add := func(id string) {
+		if _, ours := w.rules.Signer().VerifyMessageID(id); id == "" || ours {
+			return
+		}
+		if goesOn || !slices.ContainsFunc(w.k.byID[id], w.sameBox) {
+			ids = append(ids, id)
+		}
+	}
+	add(w.m.msg.MessageID)
+	if w.dec.Sender.Authenticated && w.dec.Open != nil {
+		for _, id := range append(append([]string{}, w.m.msg.References...), w.m.msg.InReplyTo...) {
+			add(id)
+		}
+	}
+	if len(ids) > 50 {
+		ids = ids[:50]
+	}
+	return ids
+}
+
+// sameBox says whether a ticket belongs to the mailbox that the mail came
+// through: one mail to two of them makes a ticket in each.
+func (w *work) sameBox(n ticket.Number) bool {
+	t := w.k.tickets[n]
+	return t == nil || strings.EqualFold(t.Mailbox, w.m.Box.Mailbox)
+}
+
+// actor is who did it, as events name it.
+func (w *work) actor() string {
+	switch {
+	case w.dec.Sender.Address == "" && w.m.msg.Shown.Addr != "":
+		return w.m.msg.Shown.Addr + " (not certain)"
+	case w.dec.Sender.Address == "":
+		return "unknown sender"
+	case !w.dec.Sender.Authenticated:
+		return w.dec.Sender.Address + " (not verified)"
+	}
+	return w.dec.Sender.Address
+}
+
+func (w *work) event(what, before, after, reason string) error {
+	return w.tx.AddEvent(store.Event{
+		Ticket: w.t.Number, Actor: w.actor(), What: what, Before: before, After: after, Reason: reason, Intake: w.in.ID,
+	})
+}
+
+// open makes the new ticket with its participants and links.
+func (w *work) open() error {
+	o := w.dec.Open
+	reasons := make([]string, len(w.dec.Reasons))
+	for i, r := range w.dec.Reasons {
+		reasons[i] = r.String()
+	}
+	status := ticket.Open
+	t, err := w.tx.NewTicket(store.Ticket{
+		Mailbox: w.m.Box.Mailbox, Subject: o.Subject, Requester: strings.ToLower(o.Requester.Addr), RequesterName: o.Requester.Name,
+		Status: status, Priority: o.Priority, Team: o.Team, Assignee: strings.ToLower(o.Assignee), Tags: o.Tags, Reasons: reasons,
+	})
+	if err != nil {
+		return err
+	}
+	w.t, w.k.tickets[t.Number] = t, t
+	if err := w.event("created", "", string(t.Priority)+", "+t.Team, strings.Join(reasons, "; ")); err != nil {
+		return err
+	}
+	for _, a := range w.dec.Joins {
+		if err := w.tx.AddParticipant(t.Number, strings.ToLower(a.Addr), a.Name, "cc"); err != nil {
+			return err
+		}
+		w.k.participants[t.Number] = append(w.k.participants[t.Number], strings.ToLower(a.Addr))
+		if err := w.event("participant", "", strings.ToLower(a.Addr), "in Cc of the first mail"); err != nil {
+			return err
+		}
+	}
+	if o.Linked == 0 {
+		return nil
+	}
+	if err := w.tx.Link(t.Number, o.Linked, o.LinkedAs); err != nil {
+		return err
+	}
+	return w.event("linked", "", o.Linked.String(), o.LinkedAs)
+}
+
+// write adds the mail's words to the ticket.
+func (w *work) write() error {
+	wr, msg := w.dec.Write, &w.m.msg
+	w.text = wr.Text
+	e := store.Entry{
+		Ticket: w.t.Number, Kind: "message", Visibility: "public", Author: strings.ToLower(wr.Author.Addr), AuthorName: wr.Author.Name,
+		Verified: wr.Verified, Text: wr.Text, FullText: msg.Text(), Flags: wr.Flags, Intake: w.in.ID, MessageID: msg.MessageID,
+	}
+	if wr.Note {
+		e.Kind, e.Visibility = "note", "internal"
+	}
+	var err error
+	if len(msg.Attachments) > 0 {
+		if e.Attachments, err = json.Marshal(msg.Attachments); err != nil {
+			return err
+		}
+	}
+	if len(w.dec.Blocks) > 0 {
+		if e.Blocks, err = json.Marshal(w.dec.Blocks); err != nil {
+			return err
+		}
+	}
+	if err := w.tx.AddEntry(e); err != nil {
+		return err
+	}
+	what := e.Kind
+	if w.dec.Fate == triage.Unverified {
+		what = "unverified note"
+	}
+	reason := ""
+	if len(wr.Flags) > 0 {
+		reason = strings.Join(wr.Flags, ", ")
+	}
+	now := w.now()
+	switch fromDesk := w.dec.Sender.Role == triage.Technician || w.dec.Sender.Role == triage.Administrator; {
+	case wr.Note:
+	case fromDesk && w.t.FirstResponseAt.IsZero() && w.dec.Open == nil:
+		w.t.FirstResponseAt = now
+	case !fromDesk:
+		w.t.AnsweredAt = now
+	}
+	return w.event(what, "", "", reason)
+}
+
+// change applies what the decision changes on the ticket.
+func (w *work) change() error {
+	if w.dec.Event != "" {
+		if err := w.event(string(w.dec.Fate), "", "", w.dec.Event); err != nil {
+			return err
+		}
+	}
+	if a := w.dec.Assign; a != "" && !strings.EqualFold(a, w.t.Assignee) {
+		before := w.t.Assignee
+		w.t.Assignee = strings.ToLower(a)
+		if err := w.event("assignee", before, w.t.Assignee, ""); err != nil {
+			return err
+		}
+	}
+	for _, c := range w.dec.Changes {
+		if err := w.setStatus(w.tx, w.t, c.After, w.actor(), string(c.Act), w.in.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setStatus moves a ticket to a status and writes it into its timeline.
+func (d *Desk) setStatus(tx *store.Tx, t *store.Ticket, to ticket.Status, actor, reason string, intake int64) error {
+	before, now := t.Status, d.now()
+	t.Status = to
+	t.ResolvedAt, t.ClosedAt = stamp(t.ResolvedAt, to == ticket.Resolved, to == ticket.Closed, now), stamp(t.ClosedAt, to == ticket.Closed, false, now)
+	return tx.AddEvent(store.Event{
+		Ticket: t.Number, Actor: actor, What: "status", Before: string(before), After: string(to), Reason: reason, Intake: intake,
+	})
+}
+
+// stamp is a time mark after a change of status: set when the status is
+// entered, kept where it stays true, cleared otherwise.
+func stamp(old time.Time, entered, keep bool, now time.Time) time.Time {
+	switch {
+	case entered:
+		return now
+	case keep:
+		return old
+	}
+	return time.Time{}
+}

@@ -1,0 +1,364 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"deskd/mailin"
+	"deskd/mailout/mailouttest"
+	"deskd/store"
+	"deskd/store/storetest"
+)
+
+// withServer makes the desk send to a server.
+func withServer(s *mailouttest.Server) func(*setup) {
+	return func(c *setup) { c.mail.Address = s.Addr }
+}
+
+// dispatching runs Dispatch until the function that it gives is called, which
+// waits for its end.
+func (o *office) dispatching() (stop func()) {
+	o.t.Helper()
+	ctx, cancel := context.WithCancel(o.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- o.Dispatch(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			o.t.Errorf("Dispatch: %v", err)
+		}
+	})
+}
+
+// reached gives a channel that hears of each time a step is reached, and a
+// behaviour that says so and then does as told.
+func reached(step mailouttest.Step, do func(mailouttest.Event) mailouttest.Do) (chan mailouttest.Event, func(mailouttest.Event) mailouttest.Do) {
+	at := make(chan mailouttest.Event, 100)
+	return at, func(e mailouttest.Event) mailouttest.Do {
+		if e.Step != step {
+			return mailouttest.Do{}
+		}
+		d := do(e)
+		at <- e
+		return d
+	}
+}
+
+// states gives "state recipient" of every outgoing mail.
+func (o *office) states() []string {
+	o.t.Helper()
+	var out []string
+	for _, r := range o.rows() {
+		out = append(out, string(r.State)+" "+r.Recipient)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (o *office) wantStates(want ...string) {
+	o.t.Helper()
+	slices.Sort(want)
+	if got := o.states(); !slices.Equal(got, want) {
+		o.t.Fatalf("outbox\n got %q\nwant %q", got, want)
+	}
+}
+
+func TestDispatchSendsTheStoredBytesOnce(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		o.deliver(letter(ann, "vpn", "x"))
+		stop := o.dispatching()
+		mails := server.Wait(t, had+3)[had:]
+		stop()
+		o.wantStates("sent "+ann, "sent "+nina, "sent "+tom)
+		var to []string
+		for _, m := range mails {
+			to = append(to, m.To)
+			if m.From != support {
+				t.Errorf("envelope sender %s, want %s", m.From, support) // bounces come back
+			}
+			if !bytes.Contains(m.Data, []byte("[IT-1001]")) {
+				t.Errorf("to %s: %.300s", m.To, m.Data)
+			}
+		}
+		if slices.Sort(to); !slices.Equal(to, []string{ann, nina, tom}) {
+			t.Errorf("sent to %q", to)
+		}
+		beats, err := o.store.Heartbeats(t.Context())
+		if err != nil || len(beats) != 1 || beats[0].Name != "smtp" || !beats[0].OK {
+			t.Errorf("heartbeats %+v, %v", beats, err)
+		}
+	}, withServer(server))
+}
+
+func TestDispatchHearsOfNewMail(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	o := quick(t, withServer(server))
+	stop := o.dispatching()
+	defer stop()
+	for i := range 3 { // each time it has gone to sleep or is about to
+		o.deliver(letter(ann, "printer "+strings.Repeat("x", i), "x"))
+		o.clock.add(time.Hour)
+		server.Wait(t, 2*(i+1))
+	}
+}
+
+func TestF31ErrorAfterAcceptanceIsNoError(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	server.Behave(func(e mailouttest.Event) mailouttest.Do {
+		if e.Step == mailouttest.RSET || e.Step == mailouttest.QUIT {
+			return mailouttest.Do{Drop: true}
+		}
+		return mailouttest.Do{}
+	})
+	o := quick(t, withServer(server))
+	o.deliver(letter(ann, "vpn", "x"))
+	stop := o.dispatching()
+	server.Wait(t, 3)
+	stop()
+	o.wantStates("sent "+ann, "sent "+nina, "sent "+tom)
+	if n := len(server.Mails()); n != 3 {
+		t.Errorf("%d mails were taken, want 3", n)
+	}
+}
+
+func TestF32OneRefusedRecipientDoesNotTouchTheOthers(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		refused, behave := reached(mailouttest.RCPT, func(e mailouttest.Event) mailouttest.Do {
+			if strings.Contains(e.Line, nina) {
+				return mailouttest.Do{Reply: "550 5.1.1 no such user"}
+			}
+			return mailouttest.Do{}
+		})
+		server.Behave(behave)
+		had := len(server.Mails())
+		o.deliver(letter(ann, "vpn", "x"))
+		stop := o.dispatching()
+		server.Wait(t, had+2)
+		for range 3 {
+			<-refused
+		}
+		stop()
+		o.wantStates("sent "+ann, "failed "+nina, "sent "+tom)
+		o.wantEvent(1001, "delivery failed team-notice→"+nina)
+		o.wantEvent(1001, "no such user")
+		if n := len(server.Mails()) - had; n != 2 {
+			t.Errorf("%d mails were taken, want 2", n)
+		}
+		// F34: and nothing is sent because of that.
+		if n := len(o.rows()); n != 3 {
+			t.Errorf("%d outgoing mails, want 3", n)
+		}
+	}, withServer(server))
+}
+
+func TestF33WhatIsAboutTheMomentOrUsStaysQueued(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		step  mailouttest.Step
+		do    mailouttest.Do
+		state store.State
+		ok    bool // the mail server counts as in order
+	}{
+		"mailbox full":      {mailouttest.RCPT, mailouttest.Do{Reply: "452 4.2.2 full"}, store.Queued, true},
+		"no such user":      {mailouttest.RCPT, mailouttest.Do{Reply: "550 5.1.1 no"}, store.Failed, true},
+		"content refused":   {mailouttest.Dot, mailouttest.Do{Reply: "554 5.7.1 spam"}, store.Failed, true},
+		"greylisted":        {mailouttest.Dot, mailouttest.Do{Reply: "451 4.7.1 later"}, store.Queued, true},
+		"sender refused":    {mailouttest.MAIL, mailouttest.Do{Reply: "550 5.7.1 not you"}, store.Queued, false},
+		"greeting":          {mailouttest.Greeting, mailouttest.Do{Reply: "554 go away"}, store.Queued, false},
+		"EHLO":              {mailouttest.EHLO, mailouttest.Do{Reply: "550 no"}, store.Queued, false},
+		"shutting down":     {mailouttest.MAIL, mailouttest.Do{Reply: "421 4.3.0 bye", Drop: true}, store.Queued, false},
+		"cut at DATA":       {mailouttest.DATA, mailouttest.Do{Drop: true}, store.Queued, false},
+		"cut after the dot": {mailouttest.Dot, mailouttest.Do{Drop: true}, store.Uncertain, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := mailouttest.Start(t, mailouttest.Options{})
+			at, behave := reached(c.step, func(mailouttest.Event) mailouttest.Do { return c.do })
+			server.Behave(behave)
+			o := open(t, storetest.SQLite(t), withServer(server))
+			o.deliver(letter(ann, "printer", "x", "Auto-Submitted: auto-generated")) // one notice or none
+			o.deliver(vouched(letter(bob, "printer", "x")))
+			stop := o.dispatching()
+			<-at
+			stop()
+			var states []string
+			var tried store.Row
+			for _, r := range o.rows() {
+				states = append(states, string(r.State))
+				if r.Attempts > 0 && r.Answer != "not sent: the desk was stopped" {
+					tried = r
+				}
+			}
+			if tried.State != c.state {
+				t.Errorf("states %q, want %s (%s)", states, c.state, tried.Answer)
+			}
+			if c.state != store.Failed && !tried.Due.After(o.clock.now()) {
+				t.Errorf("due at %s, want later", tried.Due)
+			}
+			beats, err := o.store.Heartbeats(t.Context())
+			if err != nil || len(beats) != 1 || beats[0].OK != c.ok {
+				t.Errorf("heartbeats %+v, %v, want ok %t", beats, err, c.ok)
+			}
+		})
+	}
+}
+
+func TestF30UncertainMailIsSentOnceMoreUnchanged(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		var cut atomic.Int32
+		at, behave := reached(mailouttest.Dot, func(mailouttest.Event) mailouttest.Do {
+			cut.Add(1)
+			return mailouttest.Do{Accept: true, Drop: true} // taken, but who knows
+		})
+		server.Behave(behave)
+		o.deliver(letter(ann, "password", "x", "Return-Path: <>", "Auto-Submitted: no")) // a notice alone
+		stop := o.dispatching()
+		<-at
+		stop()
+		for _, r := range o.rows() {
+			if r.Attempts > 0 && r.State != store.Uncertain && r.State != store.Queued {
+				t.Errorf("after the first cut: %s", r.State)
+			}
+		}
+		server.Behave(nil)
+		o.clock.add(2 * time.Minute)
+		rows := len(o.rows())
+		stop = o.dispatching()
+		server.Wait(t, had+int(cut.Load())+rows)
+		stop()
+		for _, r := range o.rows() {
+			if r.State != store.Sent {
+				t.Errorf("%s to %s is %s", r.Kind, r.Recipient, r.State)
+			}
+		}
+		copies := map[string][][]byte{}
+		for _, m := range server.Mails()[had:] {
+			copies[m.To] = append(copies[m.To], m.Data)
+		}
+		twice := 0
+		for to, c := range copies {
+			for _, again := range c[1:] {
+				twice++
+				if !bytes.Equal(c[0], again) {
+					t.Errorf("copies to %s differ", to)
+				}
+			}
+			if len(c) > 2 {
+				t.Errorf("%d copies to %s, want at most 2", len(c), to)
+			}
+		}
+		if twice != int(cut.Load()) {
+			t.Errorf("%d repeats after %d cuts", twice, cut.Load())
+		}
+	}, withServer(server))
+}
+
+func TestF34MailIsGivenUpWithAnEventAndNoMail(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	o := quick(t, withServer(server))
+	o.deliver(letter(ann, "printer", "x"))
+	at, behave := reached(mailouttest.RCPT, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{Reply: "451 4.0.0 later"} })
+	server.Behave(behave)
+	o.clock.add(24*time.Hour + time.Second) // the acknowledgement is given up after a day
+	stop := o.dispatching()
+	<-at
+	<-at
+	stop()
+	o.wantStates("failed "+ann, "queued desktop-team@example.org")
+	o.wantEvent(1001, "given up after 24h0m0s")
+	o.clock.add(4 * 24 * time.Hour)
+	stop = o.dispatching()
+	<-at
+	stop()
+	o.wantStates("failed "+ann, "failed desktop-team@example.org")
+}
+
+// A stop lets the mail in hand be finished, and leaves what was only claimed
+// to the next start.
+func TestF39StopFinishesTheMailInHandAndPutsBackTheRest(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		release := make(chan struct{})
+		at, behave := reached(mailouttest.RCPT, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{} })
+		server.Behave(func(e mailouttest.Event) mailouttest.Do {
+			d := behave(e)
+			if e.Step == mailouttest.Dot {
+				<-release
+			}
+			return d
+		})
+		o.deliver(letter(ann, "one", "x"), letter(bob, "two", "x"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- o.Dispatch(ctx) }()
+		<-at
+		cancel()
+		close(release)
+		if err := <-done; err != nil {
+			t.Errorf("Dispatch: %v", err)
+		}
+		var sent, queued int
+		for _, r := range o.rows() {
+			switch r.State {
+			case store.Sent:
+				sent++
+			case store.Queued:
+				queued++
+			default:
+				t.Errorf("%s to %s is left %s", r.Kind, r.Recipient, r.State)
+			}
+		}
+		if sent != len(server.Mails())-had || sent == 0 || queued == 0 {
+			t.Errorf("%d sent and %d queued; the server took %d", sent, queued, len(server.Mails())-had)
+		}
+		server.Behave(nil)
+		stop := o.dispatching()
+		server.Wait(t, had+4)
+		stop()
+		if n := len(server.Mails()) - had; n != 4 {
+			t.Errorf("%d mails were taken in all, want 4", n)
+		}
+	}, withServer(server), func(s *setup) { s.desk.Senders = 1 })
+}
+
+func TestF37MailsToOneAddressAboutOneTicketKeepTheirOrder(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		o.deliver(vouched(letter(ann, "password", "x")))
+		for range 5 {
+			o.deliver(letter(ann, "Re: [IT-1001]", "More.", "X-N: "+o.clock.now().String()))
+			o.clock.add(time.Second)
+		}
+		stop := o.dispatching()
+		mails := server.Wait(t, had+7)[had:]
+		stop()
+		var order []string
+		for _, m := range mails {
+			if m.To == helpList {
+				order = append(order, mailin.Parse(m.Data, mailin.Limits{}).MessageID)
+			}
+		}
+		var want []string
+		for _, r := range o.rows() {
+			if r.Recipient == helpList {
+				want = append(want, r.MessageID)
+			}
+		}
+		if !slices.Equal(order, want) {
+			t.Errorf("they came as\n%q, want\n%q", order, want)
+		}
+	}, withServer(server), func(s *setup) { s.desk.Senders, s.mail.Connections = 4, 4 })
+}

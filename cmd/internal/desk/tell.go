@@ -1,0 +1,460 @@
+package desk
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"deskd/mailin"
+	"deskd/mailout"
+	"deskd/store"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// staleMail is the age beyond which a mail gets no acknowledgement: after a
+// first start or a long outage nobody wants them (F18).
+const staleMail = 24 * time.Hour
+
+// After that a mail that cannot be delivered is given up (F34).
+const (
+	giveUpAfter       = 4 * 24 * time.Hour
+	giveUpAnswerAfter = 24 * time.Hour
+)
+
+// tell writes the mails that follow from the decision into the outbox.
+func (w *work) tell() error {
+	for _, t := range w.dec.Tell {
+		var err error
+		switch t {
+		case triage.Acknowledge:
+			err = w.acknowledge()
+		case triage.NotifyTeam:
+			err = w.notifyTeam()
+		case triage.SendReply:
+			err = w.toRequester(mailout.Reply, "reply")
+		case triage.TellStatus:
+			err = w.toRequester(mailout.StatusNotice, "status")
+		case triage.TellAnswer:
+			err = w.tellAnswer()
+		case triage.TellNote:
+			if !w.rules.Works(w.t.Assignee) { // T11
+				w.held = append(w.held, "no note to "+w.t.Assignee+", who works here no more")
+				continue
+			}
+			err = w.toTechnician(mailout.NoteNotice, "note", w.t.Assignee)
+		case triage.AnswerError:
+			err = w.answerError()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+	}
+	return nil
+}
+
+// occasion is what all mails about the ticket have in common.
+func (w *work) occasion(kind mailout.Kind, key string) mailout.Occasion {
+	t := w.t
+	team, _ := w.rules.Team(t.Team)
+	o := mailout.Occasion{
+		Kind: kind, Key: key, At: w.now().UTC(), From: t.Mailbox,
+		Ticket: mailout.TicketView{
+			Number: t.Number, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team, TeamList: team.List,
+			Assignee: t.Assignee, Requester: triage.Address{Name: t.RequesterName, Addr: t.Requester},
+			CreatedAt: t.CreatedAt, Key: t.Key,
+		},
+		Actor: triage.Address{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}, Text: w.text,
+		Reasons: t.Reasons, Authenticated: w.dec.Sender.Authenticated,
+	}
+	if n := len(w.dec.Changes); n > 0 && w.dec.Changes[0].Before != w.dec.Changes[n-1].After {
+		o.Before, o.After = w.dec.Changes[0].Before.Label(), w.dec.Changes[n-1].After.Label()
+	}
+	return o
+}
+
+// Outbox keys. The two first mails about a ticket have a key that can be made
+// again later, so that what follows can refer to their Message-IDs.
+func ackKey(n ticket.Number) string    { return "ticket:" + n.String() + "/acknowledgement" }
+func noticeKey(n ticket.Number) string { return "ticket:" + n.String() + "/notice" }
+
+func (w *work) key(what string) string { return fmt.Sprintf("intake:%d/%s", w.in.ID, what) }
+
+// thread is the Message-ID of the ticket's first mail on one side.
+func (w *work) thread(key string) string {
+	return w.rules.Signer().MessageID(w.t.Number, w.t.Key, key, w.o.Host)
+}
+
+// acknowledge tells the requester that we have the request.
+func (w *work) acknowledge() error {
+	to := triage.Address{Name: w.t.RequesterName, Addr: w.t.Requester}
+	// T4: Reply-To names where an answer may go, and only a proven sender may
+	// name it.
+	if r := w.m.msg.ReplyTo; w.dec.Sender.Authenticated && len(r) == 1 && r[0].Addr != "" {
+		to = r[0]
+	}
+	if !w.m.Arrived.IsZero() && w.now().Sub(w.m.Arrived) > staleMail {
+		w.held = append(w.held, "no acknowledgement: the mail is older than a day")
+		return nil
+	}
+	o := w.occasion(mailout.Acknowledgement, ackKey(w.t.Number))
+	o.To = []triage.Address{to}
+	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	return w.answer(o, to.Addr)
+}
+
+// answerError tells a technician why nothing was changed.
+func (w *work) answerError() error {
+	o := w.occasion(mailout.CommandError, w.key("error"))
+	o.Errors = w.dec.Errors
+	o.To = []triage.Address{{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}}
+	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	return w.answer(o, w.dec.Sender.Address)
+}
+
+// answer enqueues an answer that no person wrote, unless a limit holds it
+// back (T17).
+func (w *work) answer(o mailout.Occasion, to string) error {
+	to = strings.ToLower(to)
+	why, err := w.overLimit(to)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		w.held = append(w.held, "no "+string(o.Kind)+" to "+to+": "+why)
+		return nil
+	}
+	sent, err := w.enqueue(o, true, to)
+	if sent {
+		w.k.answers.add(to, w.now())
+	}
+	return err
+}
+
+// overLimit says which limit an automatic answer to the address would break.
+func (w *work) overLimit(to string) (string, error) {
+	l, now := w.o.Answers, w.now()
+	a := w.k.answers
+	got, ok := a.to[to]
+	if !ok { // an address that was not to be expected
+		found, err := w.tx.AutoSentTo([]string{to}, now.Add(-time.Hour), now.Add(-24*time.Hour))
+		if err != nil {
+			return "", err
+		}
+		got = found[to]
+		a.to[to] = got
+	}
+	switch {
+	case got.Recent >= l.Hour:
+		return fmt.Sprintf("%d automatic answers within an hour are the limit", l.Hour), nil
+	case got.All >= l.Day:
+		return fmt.Sprintf("%d automatic answers within a day are the limit", l.Day), nil
+	case a.overall >= l.Overall:
+		return fmt.Sprintf("%d automatic answers to all within an hour are the limit", l.Overall), nil
+	case !w.dec.Sender.Authenticated && got.Recent > 0 && now.Sub(got.Last) < l.Unproved:
+		return fmt.Sprintf("one automatic answer in %v is the limit for a sender that nobody vouched for", l.Unproved), nil
+	}
+	return "", nil
+}
+
+// answers are the automatic answers of the last day, as far as the mails at
+// hand may add to them. They are counted once for a batch and kept up to date
+// while it is handled.
+type answers struct {
+	to      map[string]store.AutoSent // by address in lower case
+	overall int                       // to everybody, within the last hour
+}
+
+// answersTo counts the answers to everybody whom these mails may cause one to.
+func (d *Desk) answersTo(tx *store.Tx, mails []*mail) (*answers, error) {
+	var addrs []string
+	for _, m := range mails {
+		for _, a := range append([]triage.Address{m.msg.From}, m.msg.ReplyTo...) {
+			if a.Addr != "" {
+				addrs = append(addrs, strings.ToLower(a.Addr))
+			}
+			if len(m.msg.ReplyTo) > 1 {
+				break // no answer goes to one of several
+			}
+		}
+	}
+	now := d.now()
+	a := &answers{to: map[string]store.AutoSent{}}
+	if len(addrs) == 0 {
+		return a, nil
+	}
+	var err error
+	if a.to, err = tx.AutoSentTo(addrs, now.Add(-time.Hour), now.Add(-24*time.Hour)); err != nil {
+		return nil, err
+	}
+	a.overall, _, err = tx.AutoSent("", now.Add(-time.Hour))
+	return a, err
+}
+
+// add counts one more answer.
+func (a *answers) add(to string, now time.Time) {
+	n := a.to[to]
+	n.Recent, n.All, n.Last = n.Recent+1, n.All+1, now
+	a.to[to], a.overall = n, a.overall+1
+}
+
+// notifyTeam tells the ticket's team about it.
+func (w *work) notifyTeam() error {
+	o := w.occasion(mailout.TeamNotice, noticeKey(w.t.Number))
+	if w.dec.Open != nil && w.dec.Open.Linked != 0 {
+		o.LinkedTo, o.LinkedWhy = w.dec.Open.Linked, w.dec.Open.LinkedAs
+	}
+	o.Notes = w.dec.Notes
+	if w.dec.Open != nil {
+		n, err := w.tx.OpenedBy(w.t.Requester, w.now().Add(-time.Hour), surge+1)
+		if err != nil {
+			return err
+		}
+		if w.surging(&o, n) {
+			return nil
+		}
+	}
+	if err := w.attach(&o); err != nil {
+		return err
+	}
+	return w.toTeam(o)
+}
+
+// surge is how many mails of one sender technicians are told of within an
+// hour: of new tickets, and of answers to one ticket. A person writes fewer;
+// what writes more is a flood (T21), or a program that answers our notices
+// without saying so (T17), and then only silence ends the loop.
+const surge = 20
+
+// surging says whether the n-th mail of a sender is one too many to tell of.
+// The last one that is told of says so.
+func (w *work) surging(o *mailout.Occasion, n int) bool {
+	switch {
+	case n > surge:
+		w.held = append(w.held, fmt.Sprintf("no notice: more than %d mails of the sender within an hour", surge))
+		return true
+	case n == surge:
+		o.Notes = append(slices.Clone(o.Notes), fmt.Sprintf("this is mail number %d of the sender within an hour; the next ones are kept and not announced", surge))
+	}
+	return false
+}
+
+// tellAnswer passes the requester's words on to the assignee, else the team.
+func (w *work) tellAnswer() error {
+	o := w.occasion(mailout.AnswerNotice, w.key("answer"))
+	o.Notes = w.dec.Notes
+	o.InReplyTo = w.thread(noticeKey(w.t.Number))
+	o.References = []string{o.InReplyTo}
+	if w.dec.Write != nil {
+		n, err := w.tx.WrittenBy(w.t.Number, strings.ToLower(w.dec.Write.Author.Addr), w.now().Add(-time.Hour), surge+1)
+		if err != nil {
+			return err
+		}
+		if w.surging(&o, n) {
+			return nil
+		}
+	}
+	if err := w.attach(&o); err != nil {
+		return err
+	}
+	if w.rules.Works(w.t.Assignee) && !w.rules.Own(w.t.Assignee) { // T11
+		o.To = []triage.Address{{Addr: w.t.Assignee}}
+		_, err := w.enqueue(o, false, w.t.Assignee)
+		return err
+	}
+	return w.toTeam(o)
+}
+
+// toTechnician passes something on to one technician.
+func (w *work) toTechnician(kind mailout.Kind, what, addr string) error {
+	o := w.occasion(kind, w.key(what))
+	o.To, o.Notes = []triage.Address{{Addr: addr}}, w.dec.Notes
+	o.InReplyTo = w.thread(noticeKey(w.t.Number))
+	o.References = []string{o.InReplyTo}
+	if err := w.attach(&o); err != nil {
+		return err
+	}
+	_, err := w.enqueue(o, false, addr)
+	return err
+}
+
+// toRequester sends to the requester and, where a person speaks, to the
+// participants.
+func (w *work) toRequester(kind mailout.Kind, what string) error {
+	if w.t.Requester == "" {
+		w.held = append(w.held, "no "+what+" to the requester: the address is not known")
+		if kind != mailout.Reply {
+			return nil
+		}
+		w.dec.Errors = append(w.dec.Errors, triage.CommandError{
+			Line: "reply", Why: "the requester's address is not known; the text is kept on the ticket", Valid: "another way to reach them",
+		})
+		return w.answerError()
+	}
+	o := w.occasion(kind, w.key(what))
+	o.To = []triage.Address{{Name: w.t.RequesterName, Addr: w.t.Requester}}
+	o.InReplyTo = w.thread(ackKey(w.t.Number))
+	o.References = []string{o.InReplyTo}
+	to := []string{w.t.Requester}
+	if w.dec.Write == nil || w.dec.Write.Note {
+		o.Text = "" // a work note is for technicians alone
+	}
+	if kind == mailout.Reply {
+		for _, p := range w.k.participants[w.t.Number] {
+			if !strings.EqualFold(p, w.dec.Sender.Address) {
+				o.Cc = append(o.Cc, triage.Address{Addr: p})
+				to = append(to, p)
+			}
+		}
+		if err := w.attach(&o); err != nil {
+			return err
+		}
+	}
+	sent, err := w.enqueue(o, false, to...)
+	if err != nil || sent || kind != mailout.Reply {
+		return err
+	}
+	// The technician must not believe that the requester has been told.
+	w.dec.Errors = append(w.dec.Errors, triage.CommandError{
+		Line: "reply", Why: "no mail can be written to " + strings.Join(to, ", ") + "; the text is kept on the ticket", Valid: "another way to reach them",
+	})
+	return w.answerError()
+}
+
+// toTeam sends to the team's distribution list, or to each of its technicians
+// where it has none.
+func (w *work) toTeam(o mailout.Occasion) error {
+	team, known := w.rules.Team(w.t.Team)
+	if !known { // renamed or given up: somebody must hear of it
+		o.Notes = append(slices.Clone(o.Notes), "the team "+w.t.Team+" is not in the settings any more")
+		team, _ = w.rules.Team(w.rules.DefaultTeam())
+	}
+	to := team.Roster
+	if team.List != "" {
+		to = []string{team.List}
+	}
+	for _, a := range to {
+		o.To = append(o.To, triage.Address{Addr: a})
+	}
+	if len(to) == 0 {
+		w.held = append(w.held, "no notice: the team "+w.t.Team+" has neither a list nor technicians in the settings")
+		return nil
+	}
+	_, err := w.enqueue(o, false, to...)
+	return err
+}
+
+// attach adds the mail's files while they are small enough in all, else only
+// their names.
+func (w *work) attach(o *mailout.Occasion) error {
+	files := w.m.msg.Attachments
+	var total int64
+	for _, a := range files {
+		total += a.Size
+	}
+	if w.m.msg.Unreadable && int64(len(w.m.Raw)) <= w.o.NoticeBytes && o.Kind != mailout.Reply {
+		o.Attachments = append(o.Attachments, mailout.Attachment{Name: "original-mail.txt", Type: "application/octet-stream", Data: w.m.Raw})
+	}
+	if total > w.o.NoticeBytes {
+		for _, a := range files {
+			o.AttachmentNames = append(o.AttachmentNames, a.Name)
+		}
+		return nil
+	}
+	for _, a := range files {
+		data, _, err := mailin.Attachment(w.m.Raw, w.o.Limits, a.Part)
+		if err != nil {
+			w.log.Warn("attachment not sent along", "intake", w.in.ID, "reason", a.Part, "err", err)
+			o.AttachmentNames = append(o.AttachmentNames, a.Name)
+			continue
+		}
+		o.Attachments = append(o.Attachments, mailout.Attachment{Name: a.Name, Type: a.Type, Data: data})
+	}
+	return nil
+}
+
+// enqueue renders a mail and puts it into the outbox, one row a recipient.
+// Nothing goes to addresses of ours (T18), nor to those that no mail can be
+// written to, as foreign mail sometimes has them. It tells whether anybody
+// remained.
+func (w *work) enqueue(o mailout.Occasion, answer bool, to ...string) (bool, error) {
+	o = w.sendable(o, w.own)
+	to = w.fit(to, w.own)
+	if len(to) == 0 {
+		return false, nil
+	}
+	c, err := w.o.Mailer.Compose(o)
+	if err != nil {
+		o = w.sendable(o, w.unwritable)
+		if to = w.fit(to, w.unwritable); len(to) == 0 {
+			return false, nil
+		}
+		if c, err = w.o.Mailer.Compose(o); err != nil {
+			return false, fmt.Errorf("compose: %w", err)
+		}
+	}
+	now := w.now()
+	giveUp := now.Add(giveUpAfter)
+	if answer {
+		giveUp = now.Add(giveUpAnswerAfter)
+	}
+	if err := w.tx.Enqueue(store.Outgoing{
+		Key: o.Key, Ticket: w.t.Number, Recipients: to, From: w.t.Mailbox, MessageID: c.MessageID, Kind: string(o.Kind),
+		Automatic: answer, Body: c.Bytes, Intake: w.in.ID, GiveUp: giveUp, Subject: c.Subject,
+	}); err != nil {
+		return false, err
+	}
+	if err := w.tx.KnowIDs(w.t.Number, []string{c.MessageID}, "out"); err != nil {
+		return false, err
+	}
+	if w.k != nil {
+		w.k.learn(c.MessageID, w.t.Number)
+	}
+	return true, nil
+}
+
+// own says why nothing is sent to one of our addresses.
+func (w *work) own(addr string) string {
+	if w.rules.Own(addr) {
+		return "nothing is sent to " + addr + ", which is an address of the desk itself"
+	}
+	return ""
+}
+
+// unwritable says why no mail can be written to an address.
+func (w *work) unwritable(addr string) string {
+	_, err := w.o.Mailer.Compose(mailout.Occasion{
+		Kind: mailout.StatusNotice, Key: w.key("probe"), At: w.now().UTC(), From: w.t.Mailbox, To: []triage.Address{{Addr: addr}},
+	})
+	if err == nil {
+		return ""
+	}
+	return "nothing can be sent to " + brief(addr) + ", which is no address that mail servers take"
+}
+
+// fit gives the recipients, in lower case, that nothing speaks against, and
+// notes what does.
+func (w *work) fit(to []string, against func(addr string) string) []string {
+	var fit []string
+	for _, a := range to {
+		a = strings.ToLower(a)
+		if why := against(a); why != "" {
+			w.held = append(w.held, why)
+			continue
+		}
+		fit = append(fit, a)
+	}
+	return fit
+}
+
+// sendable takes such recipients off the header, too.
+func (w *work) sendable(o mailout.Occasion, against func(addr string) string) mailout.Occasion {
+	unfit := func(a triage.Address) bool { return against(a.Addr) != "" }
+	o.To = slices.DeleteFunc(slices.Clone(o.To), unfit)
+	o.Cc = slices.DeleteFunc(slices.Clone(o.Cc), unfit)
+	if len(o.To) == 0 {
+		o.To, o.Cc = o.Cc, nil
+	}
+	return o
+}

@@ -1,0 +1,143 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"deskd/store"
+	"deskd/triage/ticket"
+)
+
+// Watch runs a mailbox loop whenever this daemon holds the mailbox's lease,
+// until ctx ends. Losing the lease ends the loop's context.
+func (d *Desk) Watch(ctx context.Context, mailbox string, run func(context.Context) error) error {
+	return d.underLease(ctx, "mailbox:"+mailbox, run)
+}
+
+// underLease runs fn while the lease is held, again and again until ctx ends
+// or fn gives an error that ctx did not cause.
+func (d *Desk) underLease(ctx context.Context, name string, fn func(context.Context) error) error {
+	for ctx.Err() == nil {
+		l, err := d.store.Acquire(ctx, name, d.o.LeaseTTL)
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("lease not asked for", "reason", name, "err", err)
+		}
+		if l == nil {
+			pause(ctx, d.o.LeaseTTL/4)
+			continue
+		}
+		if err := d.hold(ctx, l, fn); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// hold runs fn and renews its lease; fn's context ends with the lease.
+func (d *Desk) hold(ctx context.Context, l *store.Lease, fn func(context.Context) error) error {
+	held, stop := context.WithCancel(ctx)
+	defer stop()
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		defer stop()
+		good := d.now()
+		for {
+			pause(held, d.o.LeaseTTL/3)
+			if held.Err() != nil {
+				return
+			}
+			err := d.store.Renew(held, l, d.o.LeaseTTL)
+			switch {
+			case err == nil:
+				good = d.now()
+			case !store.World(err) || d.now().Sub(good) > d.o.LeaseTTL:
+				d.log.Warn("lease lost", "reason", l.Name, "err", err)
+				return
+			}
+		}
+	}()
+	err := fn(held)
+	lost := held.Err() != nil && ctx.Err() == nil
+	stop()
+	<-renewed
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if e := d.store.Release(release, l); e != nil {
+		d.log.Debug("lease not given back", "reason", l.Name, "err", e)
+	}
+	if lost {
+		return nil
+	}
+	return err
+}
+
+// Tidy closes tickets that have been resolved long enough, until ctx ends.
+func (d *Desk) Tidy(ctx context.Context) error {
+	if d.o.CloseAfter <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	return d.underLease(ctx, "job:close-resolved", func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if err := d.closeResolved(ctx); err != nil && ctx.Err() == nil {
+				d.log.Warn("resolved tickets not closed", "err", err)
+			}
+			pause(ctx, time.Hour)
+		}
+		return nil
+	})
+}
+
+func (d *Desk) closeResolved(ctx context.Context) error {
+	before := d.now().Add(-d.o.CloseAfter)
+	filter := store.TicketFilter{Status: []ticket.Status{ticket.Resolved}, Limit: 200}
+	for {
+		list, err := d.store.ListTickets(ctx, filter)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		filter.Before = list[len(list)-1].Number
+		var old []ticket.Number
+		for _, t := range list {
+			if t.ResolvedAt.Before(before) {
+				old = append(old, t.Number)
+			}
+		}
+		if len(old) == 0 {
+			continue
+		}
+		err = d.store.Write(ctx, func(tx *store.Tx) error {
+			tickets, err := tx.Tickets(old)
+			if err != nil {
+				return err
+			}
+			for _, n := range old {
+				t := tickets[n]
+				if t == nil || t.Status != ticket.Resolved || !t.ResolvedAt.Before(before) {
+					continue // somebody was quicker
+				}
+				if err := d.setStatus(tx, t, ticket.Closed, "deskd", "resolved long enough", 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for about that long, up to an eighth more so that daemons do not
+// walk in step, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d + rand.N(d/8+1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
