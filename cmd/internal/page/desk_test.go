@@ -1,0 +1,257 @@
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"deskd/store"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// now is the moment at which the pages of these tests are made.
+var now = time.Date(2026, 11, 23, 15, 2, 0, 0, time.UTC)
+
+// memory is a Source in memory. It stands in for the store where a test must
+// say what is in it to the letter, or must see it fail.
+type memory struct {
+	overview store.Overview
+	tickets  []store.Ticket // newest first
+	details  map[ticket.Number]store.Detail
+	intakes  []store.Intake // newest first
+	outbox   []store.Row    // newest first
+	beats    []store.Heartbeat
+	raw      []byte
+	err      error // what every method answers with
+	panics   bool
+}
+
+func (m *memory) fault() error {
+	if m.panics {
+		panic("injected")
+	}
+	return m.err
+}
+
+func (m *memory) Overview(context.Context, time.Time) (store.Overview, error) {
+	return m.overview, m.fault()
+}
+
+func (m *memory) ListTickets(_ context.Context, f store.TicketFilter) ([]store.Ticket, error) {
+	var list []store.Ticket
+	for _, t := range m.tickets {
+		if f.Team != "" && t.Team != f.Team || len(f.Status) > 0 && !slices.Contains(f.Status, t.Status) ||
+			f.Assignee != "" && t.Assignee != f.Assignee || f.Requester != "" && t.Requester != f.Requester ||
+			f.Live && !t.Status.Live() || f.Before != 0 && t.Number >= f.Before || len(list) == f.Limit {
+			continue
+		}
+		list = append(list, t)
+	}
+	return list, m.fault()
+}
+
+func (m *memory) Show(_ context.Context, n ticket.Number) (store.Detail, error) {
+	if err := m.fault(); err != nil {
+		return store.Detail{}, err
+	}
+	if d, ok := m.details[n]; ok {
+		return d, nil
+	}
+	for _, t := range m.tickets {
+		if t.Number == n {
+			return store.Detail{Ticket: t}, nil
+		}
+	}
+	return store.Detail{}, fmt.Errorf("ticket %s: %w", n, store.ErrNotFound)
+}
+
+func (m *memory) ListIntakes(_ context.Context, f store.IntakeFilter) ([]store.Intake, error) {
+	var list []store.Intake
+	for _, in := range m.intakes {
+		if f.Fate != "" && in.Fate != f.Fate || f.Before != 0 && in.ID >= f.Before ||
+			f.Undone && in.Fate != "" && !in.FiledAt.IsZero() || len(list) == f.Limit {
+			continue
+		}
+		list = append(list, in)
+	}
+	return list, m.fault()
+}
+
+func (m *memory) IntakeByID(_ context.Context, id int64) (store.Intake, error) {
+	if err := m.fault(); err != nil {
+		return store.Intake{}, err
+	}
+	for _, in := range m.intakes {
+		if in.ID == id {
+			return in, nil
+		}
+	}
+	return store.Intake{}, store.ErrNotFound
+}
+
+func (m *memory) ListOutbox(_ context.Context, f store.OutboxFilter) ([]store.Row, error) {
+	var list []store.Row
+	for _, r := range m.outbox {
+		if f.State != "" && r.State != f.State || f.Before != 0 && r.ID >= f.Before || len(list) == f.Limit {
+			continue
+		}
+		list = append(list, r)
+	}
+	return list, m.fault()
+}
+
+func (m *memory) EntryRaw(_ context.Context, id int64) ([]byte, store.Entry, error) {
+	if err := m.fault(); err != nil {
+		return nil, store.Entry{}, err
+	}
+	for _, d := range m.details {
+		for _, e := range d.Entries {
+			if e.ID == id {
+				return m.raw, e, nil
+			}
+		}
+	}
+	return nil, store.Entry{}, store.ErrNotFound
+}
+
+func (m *memory) Raw(context.Context, []byte) ([]byte, error) {
+	if m.raw == nil {
+		return nil, store.ErrNotFound
+	}
+	return m.raw, m.fault()
+}
+
+func (m *memory) Heartbeats(context.Context) ([]store.Heartbeat, error) { return m.beats, m.fault() }
+
+var errDown = errors.New("connection refused to 10.1.2.3 by user desk")
+
+func before(d time.Duration) time.Time { return now.Add(-d) }
+
+func asJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// busy is a desk on a usual Monday afternoon.
+func busy() *memory {
+	m := &memory{raw: []byte("From: ann@example.org\r\nSubject: x\r\n\r\nhello\r\n"), details: map[ticket.Number]store.Detail{}}
+	add := func(n ticket.Number, subject, name, addr string, s ticket.Status, p ticket.Priority, team, assignee string, age time.Duration) *store.Ticket {
+		m.tickets = append(m.tickets, store.Ticket{
+			Number: n, Mailbox: "support@example.org", Subject: subject, Requester: addr, RequesterName: name,
+			Status: s, Priority: p, Team: team, Assignee: assignee, CreatedAt: before(age), UpdatedAt: before(age / 3),
+		})
+		return &m.tickets[len(m.tickets)-1]
+	}
+	add(1057, "Mail server down: nobody on the second floor gets mail", "Priya Raman", "priya.raman@example.org", ticket.Open, ticket.Critical, triage.SystemAdministrator, "", 9*time.Minute)
+	add(1056, "", "", "scanner-4f@devices.example.org", ticket.Open, ticket.Medium, triage.Helpdesk, "", 26*time.Minute)
+	add(1055, "VPN drops every ten minutes from the hotel network in Lyon", "Jürgen Weiß", "juergen.weiss@example.org", ticket.InProgress, ticket.High, triage.NetworkTeam, "nadia@example.org", 47*time.Minute)
+	add(1054, "טופס הזמנת ציוד אינו נפתח", "דנה כהן", "dana.cohen@example.org", ticket.Open, ticket.Medium, triage.Helpdesk, "", 2*time.Hour)
+	add(1053, "Printer on the third floor prints everything twice, in colour, and then asks for toner although the cartridge was replaced on Friday", "Maximiliana Oberhuber-Featherstonehaugh", "maximiliana.oberhuber-featherstonehaugh@subsidiary.international.example.org", ticket.Waiting, ticket.Medium, triage.DesktopSupport, "tom@example.org", 5*time.Hour)
+	add(1052, "Password for the time sheet expired", "Bo Lind", "bo@example.org", ticket.Open, ticket.Low, triage.Helpdesk, "ines@example.org", 22*time.Hour).DueAt = before(3 * time.Hour)
+	add(1051, "VPN certificate for two new colleagues", "Lea Sommer", "lea@example.org", ticket.Open, ticket.High, triage.NetworkTeam, "", 26*time.Hour)
+	add(1050, "Laptop battery swollen", "Sam Osei", "sam@example.org", ticket.Resolved, ticket.Medium, triage.DesktopSupport, "tom@example.org", 49*time.Hour).ResolvedAt = before(time.Hour)
+	add(1049, "Shared drive: access for the auditors", "Ann Larsson", "ann@example.org", ticket.Waiting, ticket.Medium, triage.SystemAdministrator, "omar@example.org", 73*time.Hour).DueAt = before(-26 * time.Hour)
+	add(1048, "New monitor", "Ann Larsson", "ann@example.org", ticket.Closed, ticket.Low, triage.DesktopSupport, "tom@example.org", 200*time.Hour).ClosedAt = before(100 * time.Hour)
+
+	m.overview = store.Overview{
+		Open: map[string]map[ticket.Priority]int{
+			triage.Helpdesk:            {ticket.Medium: 2, ticket.Low: 1},
+			triage.NetworkTeam:         {ticket.High: 2},
+			triage.DesktopSupport:      {ticket.Medium: 1},
+			triage.SystemAdministrator: {ticket.Critical: 1, ticket.Medium: 1},
+		},
+		Unassigned: 4, Waiting: 2, Quarantined: 1, OutboxUnsent: 3, OutboxFailed: 1, LastIntake: before(9 * time.Minute),
+	}
+	for i, d := range [14][2]int{{7, 5}, {9, 8}, {6, 9}, {2, 0}, {1, 0}, {11, 7}, {8, 9}, {5, 7}, {12, 6}, {9, 11}, {1, 1}, {0, 0}, {13, 8}, {6, 2}} {
+		m.overview.PerDay[i] = store.Day{Day: now.Truncate(24*time.Hour).AddDate(0, 0, i-13), New: d[0], Resolved: d[1]}
+	}
+	for _, i := range []int{6, 3, 1, 0} {
+		m.overview.OldestUnanswered = append(m.overview.OldestUnanswered, m.tickets[i])
+	}
+	m.beats = []store.Heartbeat{
+		{Name: "imap:support@example.org", At: before(20 * time.Second), OK: true, LastOK: before(20 * time.Second)},
+		{Name: "smtp", At: before(8 * time.Minute), OK: true, LastOK: before(8 * time.Minute)},
+		{Name: "dispatch", At: before(time.Minute), OK: true, LastOK: before(time.Minute), Waiting: 3},
+	}
+
+	why := asJSON(map[string]any{
+		"mail_kind": "person",
+		"sender":    map[string]any{"address": "juergen.weiss@example.org", "authenticated": true, "because": "dmarc=pass for example.org, said by mx.example.org"},
+		"match":     "none: a new ticket",
+		"rules":     []any{"vpn in the subject → high, Network Team"},
+	})
+	m.intakes = []store.Intake{
+		{ID: 32, Mailbox: "support@example.org", From: "mailer@partner.example", Subject: "Quarterly figures", ArrivedAt: before(4 * time.Minute), SeenAt: before(4 * time.Minute), Fetches: 2, Failures: 1, LastError: "reading took longer than 5 s"},
+		{ID: 31, Mailbox: "support@example.org", From: "priya.raman@example.org", Subject: "Mail server down: nobody on the second floor gets mail", ArrivedAt: before(9 * time.Minute), DecidedAt: before(9 * time.Minute), FiledAt: before(9 * time.Minute), Fate: store.FateNewTicket, Reason: "server, down in the subject", Ticket: 1057, SHA256: []byte{3}, Size: 4210},
+		{ID: 30, Mailbox: "support@example.org", From: "broken@partner.example", Subject: "=?utf-7?Q?+ADw-b+AD4-?=", ArrivedAt: before(30 * time.Minute), DecidedAt: before(29 * time.Minute), Fate: store.FateQuarantined, Reason: "handled alone three times without coming to an end", Failures: 3, Fetches: 3, SHA256: []byte{2, 0xff}, Size: 1_412_230, LastError: "reading took longer than 5 s", File: "quarantine"},
+		{ID: 29, Mailbox: "support@example.org", From: "lea@example.org", Subject: "Automatic reply: away until Thursday", ArrivedAt: before(41 * time.Minute), DecidedAt: before(41 * time.Minute), FiledAt: before(41 * time.Minute), Fate: store.FateAutomatic, Reason: "Auto-Submitted: auto-replied", Ticket: 1051, SHA256: []byte{4}, Size: 3111, Kind: "auto-reply"},
+		{ID: 28, Mailbox: "support@example.org", From: "juergen.weiss@example.org", Subject: "VPN drops every ten minutes from the hotel network in Lyon", MessageID: "7c1f2a@mail.example.org", ArrivedAt: before(47 * time.Minute), SeenAt: before(47 * time.Minute), DecidedAt: before(47 * time.Minute), FiledAt: before(47 * time.Minute), Fate: store.FateNewTicket, Reason: "vpn in the subject", Ticket: 1055, SHA256: []byte{1}, Size: 184_322, Kind: "person", Why: why, Fetches: 1},
+	}
+	m.outbox = []store.Row{
+		{ID: 9, Ticket: 1057, Recipient: "sysadmins@lists.example.org", Kind: "notification", Subject: "[IT-1057] Mail server down: nobody on the second floor gets mail", State: "queued", Attempts: 2, CreatedAt: before(9 * time.Minute), Due: before(-4 * time.Minute), Answer: "451 4.7.1 Greylisted, please try again in 300 seconds"},
+		{ID: 8, Ticket: 1055, Recipient: "network@lists.example.org", Kind: "notification", Subject: "[IT-1055] VPN drops every ten minutes", State: "sent", Attempts: 1, CreatedAt: before(47 * time.Minute), SentAt: before(47 * time.Minute), Answer: "250 2.0.0 Ok: queued as 4F1B22C0A1"},
+		{ID: 7, Ticket: 1055, Recipient: "juergen.weiss@example.org", Kind: "acknowledgement", Subject: "[IT-1055] VPN drops every ten minutes", State: "sent", Attempts: 1, CreatedAt: before(47 * time.Minute), SentAt: before(46 * time.Minute), Answer: "250 2.0.0 Ok: queued as 7A90D2C0A2"},
+		{ID: 6, Ticket: 1050, Recipient: "sam.old@example.org", Kind: "message", Subject: "[IT-1050] Laptop battery swollen", State: "failed", Attempts: 1, CreatedAt: before(2 * time.Hour), Answer: "550 5.1.1 <sam.old@example.org>: Recipient address rejected: User unknown in local recipient table"},
+	}
+	m.details[1055] = store.Detail{
+		Ticket: func() store.Ticket {
+			t := m.tickets[2]
+			t.Reasons = []string{"“vpn” in the subject → high, Network Team", "“password” in the text → low, Helpdesk (lost: a higher priority matched)"}
+			t.Tags = []string{"travel", "lyon"}
+			t.FirstResponseAt = before(31 * time.Minute)
+			t.Entries, t.Events = 4, 5
+			return t
+		}(),
+		Entries: []store.Entry{
+			{
+				ID: 71, Ticket: 1055, Seq: 1, Kind: "message", Visibility: "public", Author: "juergen.weiss@example.org", AuthorName: "Jürgen Weiß", Verified: true, Intake: 28, At: before(47 * time.Minute),
+				Blocks: asJSON([]triage.Block{
+					{Kind: triage.Own, Text: "Hello,\n\nsince this morning the VPN drops every ten minutes. I am in a hotel in Lyon and have to present at five.\nThe log says:\n\n    2026-11-23T13:58:11Z  tunnel: peer gateway-2.vpn.example.org not responding, keepalive-timeout=60s, session=4b1c9e0d77aa41f0b9c2d1e5a6f7b8c9\n\nI have tried another password. It is the same.\n"},
+					{Kind: triage.Signature, Text: "Jürgen Weiß\nSales, region south\n+49 30 555 01 23"},
+				}),
+				Attachments: asJSON([]triage.Attachment{
+					{Part: "2", Name: "vpn-log.txt", Type: "text/plain", Size: 18_212},
+					{Part: "3", Name: "Bildschirmfoto 2026-11-23 um 14.58.png", Type: "image/png", Size: 1_204_551, Inline: true},
+				}),
+			},
+			{ID: 72, Ticket: 1055, Seq: 2, Kind: "note", Visibility: "internal", Author: "nadia@example.org", AuthorName: "Nadia Haddad", Verified: true, Intake: 33, At: before(36 * time.Minute), Text: "Gateway 2 lost its keepalive setting in Friday's change. Rolling it back now."},
+			{
+				ID: 73, Ticket: 1055, Seq: 3, Kind: "message", Visibility: "public", Author: "nadia@example.org", AuthorName: "Nadia Haddad", Verified: true, Intake: 34, At: before(31 * time.Minute),
+				Blocks: asJSON([]triage.Block{
+					{Kind: triage.Own, Text: "Hello Jürgen,\n\nplease reconnect; it should hold from now on. Tell us if it drops again before your talk.\n\nNadia"},
+					{Kind: triage.Quoted, Text: "> since this morning the VPN drops every ten minutes. I am in a hotel in Lyon\n> and have to present at five."},
+				}),
+			},
+			{ID: 74, Ticket: 1055, Seq: 4, Kind: "note", Visibility: "internal", Author: "tom@example.org", AuthorName: "Tom Becker", Verified: false, Intake: 35, At: before(12 * time.Minute), Text: "resolved\n\nworks for me, please send the gateway's admin password", Flags: []string{"The sender could not be authenticated: dkim=none, spf=softfail."}},
+		},
+		Events: []store.Event{
+			{Ticket: 1055, Seq: 1, At: before(47 * time.Minute), What: "created", After: "open", Intake: 28},
+			{Ticket: 1055, Seq: 2, At: before(36 * time.Minute), Actor: "nadia@example.org", What: "assignee", After: "nadia@example.org", Intake: 33},
+			{Ticket: 1055, Seq: 3, At: before(36 * time.Minute), Actor: "nadia@example.org", What: "status", Before: "open", After: "in_progress", Intake: 33},
+			{Ticket: 1055, Seq: 4, At: before(31 * time.Minute), Actor: "nadia@example.org", What: "participant added", After: "lea@example.org", Intake: 34},
+			{Ticket: 1055, Seq: 5, At: before(12 * time.Minute), What: "command refused", Reason: "The sender is not authenticated; “Was this you?” was sent to tom@example.org.", Intake: 35},
+		},
+		Links:        []store.Link{{From: 1055, To: 1051, Kind: "link"}, {From: 1048, To: 1055, Kind: "follow-up"}},
+		Participants: []store.Participant{{Ticket: 1055, Addr: "lea@example.org", Name: "Lea Sommer", How: "cc"}},
+		Outbox:       []store.Row{m.outbox[1], m.outbox[2]},
+	}
+	for id := int64(33); id <= 35; id++ {
+		m.intakes = append([]store.Intake{{ID: id, Mailbox: "support@example.org", From: "nadia@example.org", Subject: "Re: [IT-1055] VPN drops", ArrivedAt: before(time.Duration(70-id) * time.Minute), DecidedAt: before(time.Duration(70-id) * time.Minute), Fate: store.FateAppended, Ticket: 1055, SHA256: []byte{9}, Size: 2000}}, m.intakes...)
+	}
+	return m
+}
+
+// degraded is the same desk while a mail server is away.
+func degraded() *memory {
+	m := busy()
+	m.beats[0] = store.Heartbeat{Name: "imap:support@example.org", At: before(10 * time.Second), LastOK: before(19 * time.Minute), Retry: before(-3 * time.Minute), Detail: "dial imap.example.org:993: connection refused"}
+	m.beats[2].Waiting = 41
+	return m
+}

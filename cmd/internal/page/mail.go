@@ -1,0 +1,291 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"deskd/store"
+	"deskd/triage/ticket"
+)
+
+// mailsPage is what the template of the list of mails gets.
+type mailsPage struct {
+	Flow       flow
+	Fates      []choice
+	Rows       []mailRow
+	Filtered   bool
+	Quarantine bool
+	Clear      string
+	Newest     string
+	Older      string
+}
+
+// mailTab is what the links between the lists of mail get.
+type mailTab struct {
+	Here string // in, quarantine or out
+	Flow flow
+}
+
+func mailTabs(here string, f flow) mailTab { return mailTab{here, f} }
+
+// mailRow is one mail as it came in.
+type mailRow struct {
+	ID            int64
+	Href          string
+	Subject, From string
+	Mailbox       string
+	Arrived       stamp
+	Fate          string // as people read it
+	Bad           bool   // a person should look at it
+	Reason        string
+	Ticket        ticket.Number
+	TicketHref    string
+}
+
+// fateWords say the fates to people.
+var fateWords = map[store.Fate]string{
+	"":                    "Being read",
+	store.FateNewTicket:   "New ticket",
+	store.FateAppended:    "Added to a ticket",
+	store.FateUnverified:  "Kept, not verified",
+	store.FateDuplicate:   "Duplicate",
+	store.FateAutomatic:   "Automatic reply",
+	store.FateLoop:        "Our own mail",
+	store.FateBounce:      "Bounce",
+	store.FateSpam:        "Spam",
+	store.FateFolded:      "Folded into a flood",
+	store.FateOversize:    "Too large",
+	store.FateQuarantined: "Quarantined",
+	store.FateDismissed:   "Dismissed",
+	store.FateRefused:     "Not wanted",
+	store.FateGone:        "Vanished",
+}
+
+func fateWord(f store.Fate) string {
+	if w, ok := fateWords[f]; ok {
+		return w
+	}
+	return capital(words(string(f)))
+}
+
+// undone is the filter for mails that are not done with.
+const undone = "undone"
+
+func (p *page) mails(r *http.Request, now time.Time) (made, error) {
+	query := r.URL.Query()
+	f := store.IntakeFilter{Limit: rowsPerPage + 1}
+	fate := query.Get("fate")
+	switch {
+	case fate == "":
+	case fate == undone:
+		f.Undone = true
+	case slices.Contains(store.Fates(), store.Fate(fate)):
+		f.Fate = store.Fate(fate)
+	default:
+		return made{}, errNotFound
+	}
+	if s := query.Get("before"); s != "" {
+		id, ok := rowID(s)
+		if !ok {
+			return made{}, errNotFound
+		}
+		f.Before = id
+	}
+	o, err := p.source.Overview(r.Context(), now.In(p.zone))
+	if err != nil {
+		return made{}, fmt.Errorf("read the overview: %w", err)
+	}
+	m := mailsPage{Clear: "/mail", Quarantine: f.Fate == store.FateQuarantined, Filtered: fate != ""}
+	if m.Flow, err = p.flow(r.Context(), o, now); err != nil {
+		return made{}, err
+	}
+	found, err := p.source.ListIntakes(r.Context(), f)
+	if err != nil {
+		return made{}, fmt.Errorf("list mails: %w", err)
+	}
+	here := with("/mail", "fate", fate)
+	if len(found) > rowsPerPage {
+		found = found[:rowsPerPage]
+		m.Older = with(here, "before", fmt.Sprint(found[rowsPerPage-1].ID))
+	}
+	if f.Before != 0 {
+		m.Newest = here
+	}
+	for _, in := range found {
+		m.Rows = append(m.Rows, p.mailRow(in, now))
+	}
+	m.Fates = []choice{{"All", "/mail", fate == ""}, {"Not done", "/mail?fate=" + undone, fate == undone}}
+	for _, one := range store.Fates() {
+		m.Fates = append(m.Fates, choice{fateWord(one), "/mail?fate=" + string(one), f.Fate == one})
+	}
+	title := "Mail"
+	if m.Quarantine {
+		title = "Quarantine"
+	}
+	return made{template: "mails", title: title, section: "mail", main: m}, nil
+}
+
+func (p *page) mailRow(in store.Intake, now time.Time) mailRow {
+	row := mailRow{
+		ID: in.ID, Href: fmt.Sprintf("/mail/%d", in.ID), Subject: in.Subject, From: address(in.From),
+		Mailbox: address(in.Mailbox), Arrived: p.stamp(in.ArrivedAt, now), Fate: fateWord(in.Fate),
+		Bad:    in.Fate == store.FateQuarantined || in.Fate == "" && in.Failures > 0,
+		Reason: in.Reason, Ticket: in.Ticket,
+	}
+	if !row.Arrived.Set {
+		row.Arrived = p.stamp(in.SeenAt, now)
+	}
+	if row.Reason == "" {
+		row.Reason = in.LastError
+	}
+	if in.Ticket != 0 {
+		row.TicketHref = "/ticket/" + in.Ticket.String()
+	}
+	return row
+}
+
+// mailPage is what the template of one mail gets.
+type mailPage struct {
+	mailRow
+	Kind       string
+	MessageID  string
+	Size       int64
+	SHA256     string
+	RawHref    string
+	Seen       stamp
+	Decided    stamp
+	Filed      stamp
+	File       string
+	Fetches    int
+	Failures   int
+	LastError  string
+	Quarantine bool
+	Why        []reason
+}
+
+func (p *page) mail(r *http.Request, now time.Time) (made, error) {
+	id, ok := rowID(r.PathValue("intake"))
+	if !ok {
+		return made{}, errNotFound
+	}
+	in, err := p.source.IntakeByID(r.Context(), id)
+	if err != nil {
+		return made{}, fmt.Errorf("read intake %d: %w", id, err)
+	}
+	m := mailPage{
+		mailRow: p.mailRow(in, now), Kind: words(in.Kind), MessageID: in.MessageID, Size: in.Size,
+		Seen: p.stamp(in.SeenAt, now), Decided: p.stamp(in.DecidedAt, now), Filed: p.stamp(in.FiledAt, now),
+		File: in.File, Fetches: in.Fetches, Failures: in.Failures, LastError: in.LastError,
+		Quarantine: in.Fate == store.FateQuarantined, Why: explain(in.Why),
+	}
+	if len(in.SHA256) > 0 {
+		m.SHA256, m.RawHref = fmt.Sprintf("%x", in.SHA256), fmt.Sprintf("/raw/%d", in.ID)
+	}
+	title := oneLine(in.Subject)
+	if title == "" {
+		title = fmt.Sprintf("Mail %d", id)
+	}
+	return made{template: "mail", title: title, section: "mail", main: m}, nil
+}
+
+// outboxPage is what the template of the outbox gets.
+type outboxPage struct {
+	Flow     flow
+	States   []choice
+	Rows     []outboxRow
+	Filtered bool
+	Clear    string
+	Newest   string
+	Older    string
+}
+
+// outboxRow is one outgoing mail to one recipient.
+type outboxRow struct {
+	Recipient, Subject string
+	Kind, State        string
+	Bad                bool // it was not delivered
+	Done               bool
+	Created, Sent, Due stamp
+	Attempts           int
+	Answer             string
+	Ticket             ticket.Number
+	TicketHref         string
+}
+
+// stateWords say the states to people.
+var stateWords = map[store.State]string{
+	store.Queued:    "Waiting",
+	store.Sending:   "Being sent",
+	store.Sent:      "Sent",
+	store.Uncertain: "Uncertain",
+	store.Failed:    "Failed",
+	store.Cancelled: "Cancelled",
+}
+
+var states = []store.State{store.Queued, store.Sending, store.Uncertain, store.Failed, store.Sent, store.Cancelled}
+
+func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
+	query := r.URL.Query()
+	state := store.State(query.Get("state"))
+	if state != "" && !slices.Contains(states, state) {
+		return made{}, errNotFound
+	}
+	f := store.OutboxFilter{State: state, Limit: rowsPerPage + 1}
+	if s := query.Get("before"); s != "" {
+		id, ok := rowID(s)
+		if !ok {
+			return made{}, errNotFound
+		}
+		f.Before = id
+	}
+	o, err := p.source.Overview(r.Context(), now.In(p.zone))
+	if err != nil {
+		return made{}, fmt.Errorf("read the overview: %w", err)
+	}
+	m := outboxPage{Clear: "/mail/outbox", Filtered: state != ""}
+	if m.Flow, err = p.flow(r.Context(), o, now); err != nil {
+		return made{}, err
+	}
+	found, err := p.source.ListOutbox(r.Context(), f)
+	if err != nil {
+		return made{}, fmt.Errorf("list the outbox: %w", err)
+	}
+	here := with("/mail/outbox", "state", string(state))
+	if len(found) > rowsPerPage {
+		found = found[:rowsPerPage]
+		m.Older = with(here, "before", fmt.Sprint(found[rowsPerPage-1].ID))
+	}
+	if f.Before != 0 {
+		m.Newest = here
+	}
+	for _, row := range found {
+		m.Rows = append(m.Rows, p.outboxRow(row, now))
+	}
+	m.States = []choice{{"All", "/mail/outbox", state == ""}}
+	for _, s := range states {
+		m.States = append(m.States, choice{stateWords[s], "/mail/outbox?state=" + string(s), s == state})
+	}
+	return made{template: "outbox", title: "Outbox", section: "mail", main: m}, nil
+}
+
+func (p *page) outboxRow(r store.Row, now time.Time) outboxRow {
+	state := r.State
+	row := outboxRow{
+		Recipient: address(r.Recipient), Subject: r.Subject, Kind: capital(words(r.Kind)), State: stateWords[state],
+		Bad: state == store.Failed, Done: state == store.Sent || state == store.Cancelled,
+		Created: p.stamp(r.CreatedAt, now), Sent: p.stamp(r.SentAt, now),
+		Attempts: r.Attempts, Answer: r.Answer, Ticket: r.Ticket,
+	}
+	if row.State == "" {
+		row.State = capital(words(string(state)))
+	}
+	if state == store.Queued || state == store.Uncertain {
+		row.Due = p.stamp(r.Due, now)
+	}
+	if r.Ticket != 0 {
+		row.TicketHref = "/ticket/" + r.Ticket.String()
+	}
+	return row
+}

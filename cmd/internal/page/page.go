@@ -1,0 +1,305 @@
+// Package page shows the desk to its administrators: what is open, what each
+// ticket went through, and whether mail flows. The page shows and mail acts:
+// nothing here changes anything, so only GET and HEAD are answered.
+//
+// Pages are made on the server, whole, and work without JavaScript; none is
+// sent. What came in by mail is only ever shown as text. Every answer carries
+// a policy that would stop a browser from running or fetching anything else.
+package page
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"deskd/store"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// Source is what the page reads. A *store.Store is one.
+type Source interface {
+	Overview(ctx context.Context, now time.Time) (store.Overview, error)
+	ListTickets(ctx context.Context, f store.TicketFilter) ([]store.Ticket, error)
+	Show(ctx context.Context, n ticket.Number) (store.Detail, error)
+	ListIntakes(ctx context.Context, f store.IntakeFilter) ([]store.Intake, error)
+	IntakeByID(ctx context.Context, id int64) (store.Intake, error)
+	ListOutbox(ctx context.Context, f store.OutboxFilter) ([]store.Row, error)
+	EntryRaw(ctx context.Context, entryID int64) (raw []byte, e store.Entry, err error)
+	Raw(ctx context.Context, sha []byte) ([]byte, error)
+	Heartbeats(ctx context.Context) ([]store.Heartbeat, error)
+}
+
+// Options says what the page shows and for whom.
+type Options struct {
+	Source   Source
+	Now      func() time.Time // nil: time.Now
+	Name     string           // of the desk, "IT Service Desk"
+	Prefix   string           // of the subject tag, "IT"
+	Teams    []Team           // in the order of the settings
+	Location *time.Location   // in which times are shown; nil: UTC
+	Hosts    []string         // Host names answered to besides loopback ones, with any port (T39)
+	Version  string
+	Log      *slog.Logger // nil: nothing is logged
+
+	// Attachment takes one part out of a raw mail.
+	Attachment func(raw []byte, part string) (data []byte, a triage.Attachment, err error)
+	// Held says why nothing is sent at present; empty when mail goes out.
+	// It may be nil.
+	Held func() string
+}
+
+// Team is one team as the page names it.
+type Team struct {
+	Name string
+	Slug string // in addresses: lower case letters, digits, hyphens; made from Name when empty
+	List string // the address that reaches the team
+}
+
+// page holds what is the same for all requests.
+type page struct {
+	source     Source
+	now        func() time.Time
+	name       string
+	prefix     string
+	teams      []Team
+	zone       *time.Location
+	hosts      map[string]bool
+	version    string
+	log        *slog.Logger
+	attachment func(raw []byte, part string) ([]byte, triage.Attachment, error)
+	held       func() string
+
+	templates map[string]*template.Template
+	assets    map[string]asset // by address
+	downloads chan struct{}    // one token for each raw mail in memory (P4)
+	panics    atomic.Int64
+}
+
+const (
+	readLimit    = 15 * time.Second // for all a page reads
+	mostLoads    = 2                // raw mails held in memory at once
+	rowsPerPage  = 50
+	everything   = "all" // slug of the queue of all teams
+	contentHTML  = "text/html; charset=utf-8"
+	contentPlain = "text/plain; charset=utf-8"
+)
+
+var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// New gives the page as a handler. An error names what is wrong with the
+// options.
+func New(o Options) (http.Handler, error) {
+	p, err := newPage(o)
+	if err != nil {
+		return nil, fmt.Errorf("page: %w", err)
+	}
+	return p.handler(), nil
+}
+
+func newPage(o Options) (*page, error) {
+	var complaints []error
+	if o.Source == nil {
+		complaints = append(complaints, errors.New("source: missing"))
+	}
+	if o.Attachment == nil {
+		complaints = append(complaints, errors.New("attachment: missing"))
+	}
+	p := &page{
+		source: o.Source, now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
+		version: o.Version, log: o.Log, attachment: o.Attachment, held: o.Held,
+		hosts: map[string]bool{}, downloads: make(chan struct{}, mostLoads),
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.zone == nil {
+		p.zone = time.UTC
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.held == nil {
+		p.held = func() string { return "" }
+	}
+	taken := map[string]bool{everything: true}
+	for _, t := range o.Teams {
+		if t.Slug == "" {
+			t.Slug = slug(t.Name)
+		}
+		switch {
+		case !slugForm.MatchString(t.Slug):
+			complaints = append(complaints, fmt.Errorf("team %q: slug %q: want lower case letters, digits and single hyphens", t.Name, t.Slug))
+		case taken[t.Slug]:
+			complaints = append(complaints, fmt.Errorf("team %q: slug %q is taken", t.Name, t.Slug))
+		}
+		taken[t.Slug] = true
+		p.teams = append(p.teams, t)
+	}
+	for _, h := range o.Hosts {
+		name, ok := hostName(h)
+		if !ok {
+			complaints = append(complaints, fmt.Errorf("host %q: want a name or an address", h))
+		}
+		p.hosts[name] = true
+	}
+	if err := errors.Join(complaints...); err != nil {
+		return nil, err
+	}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// slug makes the name of a team fit for an address.
+func slug(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			b.WriteRune(r)
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), "-")
+}
+
+// handler joins routes and guards. The guards stand outside, so that what the
+// routes cannot reach (an unknown host, a panic) is answered alike.
+func (p *page) handler() http.Handler {
+	routes := http.NewServeMux()
+	routes.HandleFunc("/{$}", p.show(p.dashboard))
+	routes.HandleFunc("/queue/{team}", p.show(p.queue))
+	routes.HandleFunc("/ticket/{number}", p.show(p.ticket))
+	routes.HandleFunc("/mail", p.show(p.mails))
+	routes.HandleFunc("/mail/outbox", p.show(p.outbox))
+	routes.HandleFunc("/mail/{intake}", p.show(p.mail))
+	routes.HandleFunc("/raw/{intake}", p.rawSource)
+	routes.HandleFunc("/attachment/{entry}/{part}", p.attachedFile)
+	routes.HandleFunc("/healthz", p.health)
+	routes.HandleFunc("/static/{hash}/{name}", p.static)
+	routes.HandleFunc("/", p.notFound)
+	return p.recovered(p.secured(p.knownHost(p.readOnly(plainPaths(routes, p.notFound)))))
+}
+
+// plainPaths answers paths that are not written plainly ("//x", "/a/../b")
+// itself: the mux would redirect them, and this page never redirects.
+func plainPaths(next http.Handler, notFound http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			notFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// errNotFound is the answer to whatever is not there, or is not named as it
+// should be. All of these look alike (T41).
+var errNotFound = errors.New("not found")
+
+// view is what a page's template gets.
+type view struct {
+	Name, Version string // of the desk, of the program
+	Title         string // of this page
+	Section       string // which link of the navigation is the current one
+	Style, Icon   string // addresses of the assets
+	Now           stamp  // when the page was made
+	Teams         []Team
+	Main          any // the page's own
+}
+
+// made is a page before it is written: the template's name, the title, and
+// what the template gets.
+type made struct {
+	template, title, section string
+	main                     any
+}
+
+// show turns a function that makes a page into a handler.
+func (p *page) show(build func(r *http.Request, now time.Time) (made, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readLimit)
+		defer cancel()
+		m, err := build(r.WithContext(ctx), p.now())
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		p.write(w, r, http.StatusOK, m)
+	}
+}
+
+// write renders the whole page before the first byte goes out: an error on
+// the way becomes an error page, never half a page.
+func (p *page) write(w http.ResponseWriter, r *http.Request, status int, m made) {
+	t := p.templates[m.template]
+	if t == nil {
+		panic("page: no template " + m.template)
+	}
+	v := view{
+		Name: p.name, Version: p.version, Title: m.title, Section: m.section,
+		Style: p.assets["style.css"].address, Icon: p.assets["icon.svg"].address,
+		Now: p.stamp(p.now(), p.now()), Teams: p.teams, Main: m.main,
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "layout", v); err != nil {
+		panic(fmt.Errorf("page: render %s: %w", m.template, err))
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentHTML)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b.Bytes()) // the reader has gone: nobody to tell
+	}
+}
+
+// problem is what the page of an error says.
+type problem struct {
+	Code      int
+	Headline  string
+	Text      string
+	Reference string // finds the log line; empty when there is none
+}
+
+func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, errNotFound), errors.Is(err, store.ErrNotFound):
+		p.notFound(w, r)
+	case r.Context().Err() != nil: // the reader has gone
+		p.log.Debug("page left", "path", r.URL.Path, "err", err)
+		panic(http.ErrAbortHandler)
+	default:
+		ref := reference()
+		p.log.Error("page not shown", "path", r.URL.Path, "reference", ref, "err", err)
+		w.Header().Set("Retry-After", "30")
+		p.problem(w, r, problem{
+			Code: http.StatusServiceUnavailable, Headline: "The database does not answer",
+			Text:      "Nothing is lost by this: mail stays in its mailbox until it can be kept safely. Reload the page in a moment; if this lasts, look into the log.",
+			Reference: ref,
+		})
+	}
+}
+
+func (p *page) notFound(w http.ResponseWriter, r *http.Request) {
+	p.problem(w, r, problem{
+		Code: http.StatusNotFound, Headline: "There is nothing here",
+		Text: "The address may be mistyped, or what it named may have been removed.",
+	})
+}
+
+func (p *page) problem(w http.ResponseWriter, r *http.Request, pr problem) {
+	p.write(w, r, pr.Code, made{template: "problem", title: pr.Headline, main: pr})
+}

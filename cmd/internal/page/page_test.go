@@ -1,0 +1,148 @@
+package page
+
+import (
+	"bytes"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"deskd/store/storetest"
+	"deskd/triage"
+)
+
+var update = flag.Bool("update", false, "write the golden pages anew")
+
+func TestMain(m *testing.M) {
+	storetest.Main(m, func() error { return goleak.Find() })
+}
+
+// options are those of a desk with the seed teams.
+func options(s Source) Options {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		zone = time.FixedZone("CET", 3600)
+	}
+	o := Options{
+		Source: s, Now: func() time.Time { return now }, Name: "IT Service Desk", Prefix: "IT", Version: "1.0.0",
+		Location: zone,
+		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
+			return []byte("bytes of " + part), triage.Attachment{Part: part, Name: "vpn-log.txt"}, nil
+		},
+	}
+	for _, t := range triage.SeedTeams() {
+		o.Teams = append(o.Teams, Team{Name: t.Name, List: slug(t.Name) + "@lists.example.org"})
+	}
+	return o
+}
+
+func open(t *testing.T, o Options) http.Handler {
+	t.Helper()
+	h, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func ask(t *testing.T, h http.Handler, method, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, target, nil)
+	r.Host = "127.0.0.1:8025"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	return ask(t, h, http.MethodGet, target)
+}
+
+// goldenPages are pages in all the states that were designed.
+func goldenPages() []struct {
+	name, target string
+	source       *memory
+	held         string
+	status       int
+} {
+	down := busy()
+	down.err = errDown
+	return []struct {
+		name, target string
+		source       *memory
+		held         string
+		status       int
+	}{
+		{"dashboard", "/", busy(), "", 200},
+		{"dashboard-empty", "/", &memory{}, "", 200},
+		{"dashboard-degraded", "/", degraded(), "the login to smtp.example.org was refused", 200},
+		{"queue", "/queue/all", busy(), "", 200},
+		{"queue-team", "/queue/network-team?status=in_progress&priority=high", busy(), "", 200},
+		{"queue-empty", "/queue/helpdesk", &memory{}, "", 200},
+		{"queue-nothing-matches", "/queue/helpdesk?priority=critical", busy(), "", 200},
+		{"queue-requester", "/queue/all?requester=ann%40example.org&status=any", busy(), "", 200},
+		{"ticket", "/ticket/1055", busy(), "", 200},
+		{"ticket-bare", "/ticket/IT-1056", busy(), "", 200},
+		{"mail", "/mail", busy(), "", 200},
+		{"mail-empty", "/mail", &memory{}, "", 200},
+		{"mail-degraded", "/mail", degraded(), "", 200},
+		{"quarantine", "/mail?fate=quarantined", busy(), "", 200},
+		{"quarantine-empty", "/mail?fate=quarantined", &memory{}, "", 200},
+		{"one-mail", "/mail/28", busy(), "", 200},
+		{"one-mail-quarantined", "/mail/30", busy(), "", 200},
+		{"outbox", "/mail/outbox", busy(), "", 200},
+		{"outbox-empty", "/mail/outbox", &memory{}, "", 200},
+		{"not-found", "/ticket/99999", busy(), "", 404},
+		{"database-away", "/", down, "", 503},
+	}
+}
+
+// changing are the parts of a page that differ between builds and runs.
+var changing = regexp.MustCompile(`/static/[0-9a-f]{16}/|<code>[a-z2-7]{8}</code>`)
+
+func TestPagesLookAsTheyDid(t *testing.T) {
+	t.Parallel()
+	for _, tt := range goldenPages() {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(tt.source)
+			o.Held = func() string { return tt.held }
+			w := get(t, open(t, o), tt.target)
+			if w.Code != tt.status {
+				t.Errorf("status: got %d, want %d", w.Code, tt.status)
+			}
+			got := changing.ReplaceAll(w.Body.Bytes(), []byte("…"))
+			file := filepath.Join("testdata", tt.name+".html")
+			if *update {
+				if err := os.MkdirAll("testdata", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("page changed (-want +got); run with -update if it should:\n%s", diff)
+			}
+		})
+	}
+}
+
+// logged gives a logger and what it wrote.
+func logged() (*slog.Logger, *bytes.Buffer) {
+	var b bytes.Buffer
+	return slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}

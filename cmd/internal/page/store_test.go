@@ -1,0 +1,211 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"deskd/mailin"
+	"deskd/store"
+	"deskd/store/storetest"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+const rawMail = "From: =?utf-8?q?J=C3=BCrgen?= <juergen@example.org>\r\nTo: support@example.org\r\nSubject: VPN drops\r\n" +
+	"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
+	"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThe VPN drops.\r\n" +
+	"--b\r\nContent-Type: text/html; name=\"page.html\"\r\nContent-Disposition: attachment; filename=\"page.html\"\r\n\r\n<script>alert(1)</script>\r\n--b--\r\n"
+
+// seed fills a real store the way the desk does: mails decided on in one
+// transaction with what follows from them.
+func seed(t *testing.T, url string, tickets int) *store.Store {
+	t.Helper()
+	ctx := t.Context()
+	s, err := store.Open(ctx, url, store.Options{Key: bytes.Repeat([]byte("k"), 32), Owner: "desk", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var mails []store.MailboxUID
+	for uid := range uint32(3) {
+		mails = append(mails, store.MailboxUID{Mailbox: "support@example.org", Validity: 1, UID: uid + 1})
+	}
+	intakes, err := s.BeginHandling(ctx, mails, false, false)
+	must(err)
+	sum := sha256.Sum256([]byte(rawMail))
+	must(s.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.KeepRaw(sum[:], []byte(rawMail)); err != nil {
+			return err
+		}
+		first := ticket.Number(0)
+		for i := range tickets {
+			tk, err := tx.NewTicket(store.Ticket{
+				Mailbox: "support@example.org", Subject: fmt.Sprintf("VPN drops (%d)", i), Requester: "juergen@example.org", RequesterName: "Jürgen",
+				Status: ticket.Open, Priority: ticket.Priorities()[i%4], Team: triage.NetworkTeam, Reasons: []string{"“vpn” in the subject → high, Network Team"},
+			})
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				continue
+			}
+			first = tk.Number
+		}
+		in := intakes[0]
+		in.Fate, in.Reason, in.Ticket, in.SHA256, in.From, in.Subject = store.FateNewTicket, "vpn in the subject", first, sum[:], "juergen@example.org", "VPN drops"
+		in.File, in.Kind, in.Why, in.Size = "done", "person", []byte(`{"match":"none","sender":{"authenticated":true}}`), int64(len(rawMail))
+		broken := intakes[1]
+		broken.Fate, broken.Reason, broken.File, broken.Subject = store.FateQuarantined, "could not be read", "quarantine", "?"
+		for _, err := range []error{
+			tx.Decide(in), tx.Decide(broken),
+			tx.AddEntry(store.Entry{
+				Ticket: first, Kind: "message", Visibility: "public", Author: "juergen@example.org", AuthorName: "Jürgen", Verified: true, Text: "The VPN drops.",
+				Intake: in.ID, Blocks: asJSON([]triage.Block{{Kind: triage.Own, Text: "The VPN drops."}}),
+				Attachments: asJSON([]triage.Attachment{{Part: "2", Name: "page.html", Type: "text/html", Size: 25}}),
+			}),
+			tx.AddEvent(store.Event{Ticket: first, What: "created", After: "open", Intake: in.ID}),
+			tx.AddParticipant(first, "lea@example.org", "Lea", "cc"),
+			tx.Link(first+1, first, "follow-up"),
+			tx.Enqueue(store.Outgoing{Key: "intake:1/acknowledge", Ticket: first, Recipients: []string{"juergen@example.org"}, From: "support@example.org", Kind: "acknowledgement", Body: []byte("x"), Subject: "[IT-1001] VPN drops"}),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(s.Beat(ctx, store.Heartbeat{Name: "imap:support@example.org", At: now, OK: true}))
+	return s
+}
+
+func TestPagesShowWhatTheStoreHolds(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := seed(t, url, 120)
+		o := options(s)
+		o.Attachment = func(raw []byte, part string) ([]byte, triage.Attachment, error) {
+			return mailin.Attachment(raw, mailin.Limits{}, part)
+		}
+		h := open(t, o)
+		for target, want := range map[string][]string{
+			"/":                                 {`>120</span>`, "/queue/network-team?priority=high", "support@example.org"},
+			"/queue/network-team":               {"IT-1120", "IT-1071", "before=1071"},
+			"/queue/network-team?before=1071":   {"IT-1070", "Back to the newest"},
+			"/queue/network-team?priority=high": {"IT-1118"},
+			"/queue/helpdesk":                   {"All done"},
+			"/queue/all?assignee=none":          {"IT-1120", "Unassigned"},
+			"/ticket/1001":                      {"The VPN drops.", "page.html", "lea@example.org", "IT-1002", "“vpn” in the subject", "Created", "Authenticated"},
+			"/ticket/it-1001":                   {"The VPN drops."},
+			"/mail":                             {"New ticket", "Quarantined", "Being read"},
+			"/mail?fate=quarantined":            {"could not be read"},
+			"/mail?fate=undone":                 {"Being read"},
+			"/mail/1":                           {"vpn in the subject", "Authenticated"},
+			"/mail/outbox":                      {"Acknowledgement", "juergen@example.org", "Waiting"},
+			"/raw/1":                            {rawMail},
+			"/attachment/1/2":                   {"<script>alert(1)</script>"},
+			"/healthz":                          {"up"},
+		} {
+			w := get(t, h, target)
+			if w.Code != http.StatusOK {
+				t.Errorf("%s: got %d", target, w.Code)
+			}
+			for _, s := range want {
+				if !strings.Contains(w.Body.String(), s) {
+					t.Errorf("%s: lacks %q", target, s)
+				}
+			}
+		}
+		for _, target := range []string{"/ticket/999", "/ticket/2000", "/mail/99", "/raw/99", "/raw/3", "/attachment/99/1", "/attachment/1/9"} {
+			if w := get(t, h, target); w.Code != http.StatusNotFound {
+				t.Errorf("%s: got %d, want 404", target, w.Code)
+			}
+		}
+	})
+}
+
+// TestPagingMeetsEveryTicketOnce walks a queue from page to page.
+func TestPagingMeetsEveryTicketOnce(t *testing.T) {
+	t.Parallel()
+	s := seed(t, storetest.SQLite(t), 230)
+	h := open(t, options(s))
+	for target, want := range map[string]int{"/queue/network-team": 230, "/queue/network-team?priority=low": 57, "/queue/all?assignee=none&priority=critical": 58} {
+		seen := map[string]bool{}
+		for at := target; at != ""; {
+			doc := document(t, get(t, h, at))
+			at = ""
+			for _, n := range elements(doc) {
+				href, _ := attr(n, "href")
+				if rel, _ := attr(n, "rel"); rel == "next" {
+					at = href
+				}
+				if strings.HasPrefix(href, "/ticket/") {
+					if seen[href] {
+						t.Errorf("%s: %s came twice", target, href)
+					}
+					seen[href] = true
+				}
+			}
+		}
+		if len(seen) != want {
+			t.Errorf("%s: got %d tickets, want %d", target, len(seen), want)
+		}
+	}
+}
+
+func TestMailButtonsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	tk := store.Ticket{Number: 1042, Mailbox: "support+desk@example.org", Subject: "50% off? & more\r\nBcc: eve@evil.example"}
+	p, err := newPage(options(busy()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for status, want := range map[ticket.Status]string{
+		ticket.Open:       "Reply to requester, Take, In progress, Waiting, Resolve, Close, Add a work note",
+		ticket.InProgress: "Reply to requester, Take, Waiting, Resolve, Close, Add a work note",
+		ticket.Waiting:    "Reply to requester, Take, In progress, Resolve, Close, Add a work note",
+		ticket.Resolved:   "Reply to requester, Close, Reopen, Add a work note",
+		ticket.Closed:     "Reply to requester, Reopen, Add a work note",
+	} {
+		tk.Status = status
+		var labels []string
+		for _, a := range p.actions(tk) {
+			labels = append(labels, a.Label)
+			u, err := url.Parse(string(a.Href))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.Scheme != "mailto" || u.Opaque != "support%2Bdesk@example.org" {
+				t.Errorf("%s: goes to %q", a.Label, u.Opaque)
+			}
+			q := u.Query()
+			if got, want := q.Get("subject"), "[IT-1042] 50% off? & more Bcc: eve@evil.example"; got != want {
+				t.Errorf("%s: subject: got %q, want %q", a.Label, got, want)
+			}
+			if a.Label == "In progress" && q.Get("body") != "in progress\r\n" {
+				t.Errorf("%s: body: got %q", a.Label, q.Get("body"))
+			}
+			if strings.Contains(string(a.Href), "+") {
+				t.Errorf("%s: a plus would arrive as a plus: %s", a.Label, a.Href)
+			}
+		}
+		if got := strings.Join(labels, ", "); got != want {
+			t.Errorf("%s: got %s, want %s", status, got, want)
+		}
+	}
+}
