@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"deskd/cmd/internal/demomail"
+)
+
+func TestDemoShowsTriagedTicketsAndSaysWhatToDoNext(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	cmd := exec.Command(built(t), "demo", "--dir", dir, "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--imap", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if strings.HasPrefix(lines.Text(), "Stop with") {
+			break
+		}
+	}
+	page := regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/`).FindString(said.String())
+	until(t, "the page shows a triaged ticket", func() bool {
+		r, err := http.Get(page + "queue/all")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		return err == nil && strings.Contains(string(body), "System Administrator") && strings.Contains(string(body), "File server is down")
+	})
+	for _, want := range []string{"nadia@example.com", "helpdesk@example.com", "ann@example.com", "reply", "in progress", filepath.Join(dir, "deskd.yaml"), "INBOX"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("the welcome does not tell %q:\n%s", want, said.String())
+		}
+	}
+	list, code := command(t, "tickets", "--config", filepath.Join(dir, "deskd.yaml"), "--json")
+	if code != 0 || !strings.Contains(list, `"team": "Network Team"`) {
+		t.Errorf("tickets beside the demo: exit code %d\n%s", code, list)
+	}
+	if check, code := command(t, "check", "--config", filepath.Join(dir, "deskd.yaml")); code != 0 || !strings.Contains(check, "demo.example.com: in") {
+		t.Errorf("check beside the demo: exit code %d\n%s", code, check)
+	}
+	settings, err := os.ReadFile(filepath.Join(dir, "deskd.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string]bool{"support@example.com": true}
+	for _, team := range demoTeams {
+		allowed[team.List] = true
+		for _, who := range team.Roster {
+			allowed[who] = true
+			if !strings.Contains(string(settings), "- "+who+"\n") {
+				t.Errorf("%s is not in the settings", who)
+			}
+		}
+	}
+	for _, addr := range regexp.MustCompile(`[\w.+-]+@example\.com`).FindAllString(string(settings), -1) {
+		if !allowed[addr] {
+			t.Errorf("the settings name %s", addr)
+		}
+	}
+	for _, s := range demomail.Samples() {
+		if allowed[s.From] || s.From == "ann@example.com" || s.From == "eve@example.com" {
+			t.Errorf("a sample comes from %s", s.From)
+		}
+	}
+	for _, f := range []string{"deskd.yaml", "deskd.db", "deskd.db-wal", "deskd.key"} {
+		info, err := os.Stat(filepath.Join(dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (T51)", f, info.Mode().Perm())
+		}
+	}
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+func TestDemoLeavesOtherPeoplesSettingsAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "deskd.yaml")
+	if err := os.WriteFile(path, []byte("mine: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := command(t, "demo", "--dir", dir, "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--imap", "127.0.0.1:0")
+	if now, _ := os.ReadFile(path); code != exitUsage || string(now) != "mine: true\n" || !strings.Contains(out, "another folder") {
+		t.Errorf("exit code %d, file %q, said %q", code, now, out)
+	}
+}
+
+// unreachable is an address that nobody listens on.
+func unreachable(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func TestF41BadUseIsToldAndNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	nobody := unreachable(t)
+	sound := fmt.Sprintf(`
+mailboxes: [{address: support@example.com, server: %[1]q, security: none, password: x}]
+smtp: {address: %[1]q, security: none}
+teams: [{name: Helpdesk, list: helpdesk@example.com}]
+page: {listen: 127.0.0.1:0}
+`, nobody)
+	for _, c := range []struct {
+		name, settings string
+		args           []string
+		code           int
+		says           []string
+	}{
+		{"no settings", "-", []string{"run"}, exitUsage, []string{"deskd.yaml", "no such file"}},
+		{"unknown key", sound + "colour: red\n", []string{"run"}, exitUsage, []string{"deskd.yaml:6:1", "colour"}},
+		{"two complaints", sound + "colour: red\nname: [1]\n", []string{"run"}, exitUsage, []string{"colour", "name"}},
+		{"wrong type", sound + "administrators: 5\n", []string{"run"}, exitUsage, []string{"administrators"}},
+		{"missing secret", strings.Replace(sound, "password: x", "password_file: nowhere", 1), []string{"run"}, exitUsage, []string{"password_file", "nowhere"}},
+		{"page for the world", strings.Replace(sound, "127.0.0.1:0}", "0.0.0.0:0}", 1), []string{"run"}, exitUsage, []string{"page.listen", "127.0.0.1"}},
+		{"database out of reach", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"run"}, exitFailed, []string{"database"}},
+		{"servers out of reach", sound, []string{"check"}, exitFailed, []string{"BAD", "support@example.com", nobody}},
+		{"unknown flag", sound, []string{"run", "--fast"}, exitUsage, []string{"--fast"}},
+		{"unknown command", sound, []string{"dance"}, exitUsage, []string{"dance"}},
+		{"no such ticket number", sound, []string{"show", "abc"}, exitFailed, nil},
+		{"tickets before the first run", sound, []string{"tickets"}, exitFailed, []string{"start the daemon once"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if c.settings != "-" {
+				if err := os.WriteFile(filepath.Join(dir, "deskd.yaml"), []byte(c.settings), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.CommandContext(t.Context(), built(t), c.args...)
+			cmd.Dir = dir
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("does not say %q:\n%s", want, out)
+				}
+			}
+			if strings.Contains(string(out), "canary") {
+				t.Errorf("tells a password:\n%s", out)
+			}
+			list, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range list {
+				if f.Name() != "deskd.yaml" {
+					t.Errorf("%s was written", f.Name())
+				}
+			}
+		})
+	}
+}
+
+func TestExplainGivesOneEntryPerArgument(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	good, missing := filepath.Join(dir, "good.eml"), filepath.Join(dir, "missing.eml")
+	mail := "From: Ann <ann@example.com>\r\nTo: support@example.com\r\nSubject: VPN server\r\nMessage-ID: <a@b>\r\n\r\nResolved.\r\nHello\r\n"
+	if err := os.WriteFile(good, []byte(mail), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), built(t), "explain", missing, good, dir, "--json")
+	cmd.Dir = dir // where no settings are
+	out, _ := cmd.Output()
+	var doc struct {
+		Messages []struct {
+			File, Error, Subject, From string
+			Parsed                     bool
+			MessageID                  string `json:"message_id"`
+			MailKind                   string `json:"mail_kind"`
+			ReplyText                  string `json:"reply_text"`
+			NoAutoResponse             bool   `json:"no_auto_response"`
+			Sender                     struct {
+				Address       string
+				Authenticated bool
+			}
+			Match    struct{ How string }
+			Commands []struct{ Line, Verb string }
+			Decision struct {
+				Fate, Priority, Team string
+				Reasons              []string
+			}
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal(out, &doc); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(doc.Messages) != 3 || doc.Messages[0].File != missing || doc.Messages[0].Parsed || doc.Messages[0].Error == "" ||
+		doc.Messages[2].Parsed || doc.Messages[2].Error == "" {
+		t.Fatalf("got %+v", doc.Messages)
+	}
+	m := doc.Messages[1]
+	if !m.Parsed || m.From != "ann@example.com" || m.Subject != "VPN server" || m.MessageID != "a@b" || m.MailKind != "person" || m.ReplyText != "Resolved.\nHello" ||
+		len(m.Commands) != 1 || m.Commands[0].Verb != "status" ||
+		m.NoAutoResponse || m.Sender.Address != "ann@example.com" || m.Sender.Authenticated || m.Match.How != "none" ||
+		m.Decision.Fate != "new_ticket" || m.Decision.Priority != "critical" || m.Decision.Team != "System Administrator" || len(m.Decision.Reasons) != 2 {
+		t.Errorf("got %+v", m)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit code %d, want %d for files that cannot be opened", code, exitFailed)
+	}
+	if text, code := command(t, "explain", good); code != 0 || !strings.Contains(text, "critical") || !strings.Contains(text, `rule "vpn"`) {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	if out, code := command(t, "version"); code != 0 || !strings.HasPrefix(out, "deskd ") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if out, code := command(t, "--help"); code != 0 || !strings.Contains(out, "explain") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// TestF39StopIsPolite holds that a signal ends the daemon well within its grace.
+func TestF39StopIsPolite(t *testing.T) {
+	t.Parallel()
+	s := demoSystem(t, demomail.Options{})
+	d := start(t, settingsFor(t, s, "deskd.db", ""))
+	d.cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-d.exited:
+		close(d.exited)
+		if err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("does not stop")
+	}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"deskd/cmd/internal/desk"
+	"deskd/cmd/internal/page"
+	"deskd/configs"
+	"deskd/mailin"
+	"deskd/mailout"
+	"deskd/store"
+	"deskd/triage"
+)
+
+type runCmd struct {
+	Config string `help:"Settings file." default:"deskd.yaml" placeholder:"FILE"`
+}
+
+// Run runs the desk until it is told to stop.
+func (c *runCmd) Run(e env) error {
+	s, err := configs.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	return serve(e.ctx, s, newLog(s.Log, e.err), nil)
+}
+
+// serve is the daemon: one store, one desk, a loop for each mailbox, the
+// outbox, the page. It returns when ctx has ended and all of them have
+// stopped, or when one of them cannot go on. started, if not nil, hears the
+// page's address once everything is set up ("" without a page).
+func serve(ctx context.Context, s *configs.Settings, log *slog.Logger, started func(pageAddr string)) error {
+	for _, w := range s.Warnings() {
+		log.Warn("settings", "reason", w)
+	}
+	secret, err := key(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	rules, err := triage.New(s.Policy(secret))
+	if err != nil {
+		return invalid("", err.Error(), err)
+	}
+	mailer, err := mailout.New(s.Mailout(), identity(s, rules), log)
+	if err != nil {
+		return err
+	}
+	defer mailer.Close()
+
+	// The page's address is taken before the database is touched, so that a
+	// second daemon started by mistake changes nothing.
+	var ln net.Listener
+	if s.Page.Listen != "" {
+		if ln, err = page.Listen(s.Page.Listen); err != nil {
+			return fmt.Errorf("page.listen: %w", err)
+		}
+		defer ln.Close()
+	}
+	db, err := store.Open(ctx, s.Database.Reveal(), store.Options{Key: secret, Owner: s.Daemon, Log: log})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	defer db.Close()
+
+	d := desk.New(desk.Options{
+		Store: db, Rules: rules, Mailer: mailer, Host: host(s), Limits: s.MailLimits(),
+		Answers: desk.AnswerLimits{
+			Hour: s.Limits.AnswersPerAddressHour, Day: s.Limits.AnswersPerAddressDay,
+			Unproved: s.Limits.UnauthenticatedInterval, Overall: s.Limits.AnswersPerHour,
+		},
+		NoticeBytes: int64(s.Limits.AttachmentsInNotice), CloseAfter: s.CloseAfter,
+		Senders: s.Mailout().Connections, Log: log,
+	})
+
+	group, ctx := errgroup.WithContext(ctx)
+	for _, conf := range s.Mailin() {
+		source := mailin.New(conf, d, log)
+		group.Go(func() error { return d.Watch(ctx, conf.Address, source.Run) })
+	}
+	group.Go(func() error { return d.Dispatch(ctx) })
+	group.Go(func() error { return d.Tidy(ctx) })
+	addr := ""
+	if ln != nil {
+		handler, err := page.New(pageOptions(s, db, mailer, log))
+		if err != nil {
+			return err
+		}
+		addr = "http://" + ln.Addr().String() + "/"
+		group.Go(func() error { return page.Serve(ctx, ln, handler, log) })
+	}
+	log.Info("running", "reason", "deskd "+versionText(), "mailboxes", len(s.Mailboxes), "page", addr)
+	if started != nil {
+		started(addr)
+	}
+	err = group.Wait()
+	log.Info("stopped", "err", err)
+	return err
+}
+
+// key reads the desk's secret, or makes one for a desk that begins: where there
+// is a database already, a missing key is a fault to be mended, since a new one
+// would not fit it.
+func key(ctx context.Context, s *configs.Settings, log *slog.Logger) ([]byte, error) {
+	secret, err := s.Secret()
+	var missing *configs.MissingKey
+	if !errors.As(err, &missing) {
+		if err != nil {
+			return nil, invalid("key_file", err.Error(), err)
+		}
+		return secret, nil
+	}
+	begun, e := begun(ctx, s.Database.Reveal())
+	if e != nil {
+		return nil, fmt.Errorf("database: %w", e)
+	}
+	if begun {
+		return nil, invalid("key_file", "the database is there, but its key "+missing.Path+" is not; put the key back from your backup", err)
+	}
+	if secret, err = configs.MakeKey(missing.Path); err != nil {
+		return nil, fmt.Errorf("make the key: %w", err)
+	}
+	log.Warn("made a new key; keep a copy of it with your backups", "reason", missing.Path)
+	return secret, nil
+}
+
+// begun says whether a desk has kept anything in the database. The error says
+// that it cannot be reached.
+func begun(ctx context.Context, url string) (bool, error) {
+	if !strings.Contains(url, "://") {
+		_, err := os.Stat(url)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	db, err := store.OpenReader(ctx, url, store.Options{})
+	var schema *store.Schema
+	if errors.As(err, &schema) {
+		return schema.Got > 0, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, db.Close()
+}
+
+// invalid is a fault of the settings that shows only when they are used.
+func invalid(key, text string, cause error) error {
+	return &configs.Invalid{Complaints: []*configs.Complaint{{Key: key, Text: text, Cause: cause}}}
+}
+
+// host is the domain of our Message-IDs: that of the first mailbox.
+func host(s *configs.Settings) string {
+	address := s.Mailboxes[0].Address
+	return address[strings.LastIndexByte(address, '@')+1:]
+}
+
+func identity(s *configs.Settings, rules *triage.Rules) mailout.Identity {
+	id := mailout.Identity{
+		Name: s.Name, Prefix: s.SubjectPrefix, OldPrefixes: s.OldPrefixes, Host: host(s), Signer: rules.Signer(),
+		ListID: strings.ReplaceAll(s.Mailboxes[0].Address, "@", "."), Location: s.Location(), PageURL: s.Page.URL,
+	}
+	for _, m := range s.Mailboxes {
+		id.Own = append(append(id.Own, m.Address), m.Aliases...)
+	}
+	return id
+}
+
+func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, log *slog.Logger) page.Options {
+	o := page.Options{
+		Source: db, Name: s.Name, Prefix: s.SubjectPrefix, Location: s.Location(), Hosts: s.Page.Hosts, Version: versionText(), Log: log,
+		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
+			return mailin.Attachment(raw, s.MailLimits(), part)
+		},
+		Held: func() string {
+			if st := mailer.Standing(); st.Held {
+				return st.Err
+			}
+			return ""
+		},
+	}
+	for _, t := range s.Teams {
+		o.Teams = append(o.Teams, page.Team{Name: t.Name, List: t.List})
+	}
+	return o
+}
+
+// newLog makes the log that the settings ask for.
+func newLog(c configs.LogConfig, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // checked when the settings were read
+	}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			a.Value = slog.TimeValue(a.Value.Time().UTC().Truncate(time.Millisecond))
+		}
+		return a
+	}}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

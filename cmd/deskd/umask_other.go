@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// umask has no meaning here.
+func umask() {}
