@@ -34,9 +34,12 @@ func decodeText(label string, b []byte) (text, fault string) {
 		return decodeGuessed(b), ""
 	case "utf-8":
 		return decodeUTF8(b)
-	case "utf-7", "unicode-1-1-utf-7", "utf-7-imap", "x-unicode-2-0-utf-7":
-		// T30: a second, invisible way to write ASCII is not decoded.
-		return toASCII(b), "text in UTF-7 is shown as it came"
+	case "utf-7":
+		text, hidden := decodeUTF7(b)
+		if hidden {
+			fault = "text in UTF-7 is shown as it came where it hides ASCII"
+		}
+		return text, fault
 	case "us-ascii":
 		return decodeGuessed(b), ""
 	case "iso-2022-kr":
@@ -100,6 +103,8 @@ func charsetLabel(label string) string {
 	case "ascii", "us-ascii", "usascii", "us_ascii", "ansi_x3.4-1968", "iso-646-us", "iso646-us", "7bit",
 		"unknown-8bit", "x-unknown", "unknown", "binary", "8bit", "default", "x-user-defined", "_autodetect", "none", "plain":
 		return "us-ascii"
+	case "utf-7", "unicode-1-1-utf-7", "utf-7-imap", "x-unicode-2-0-utf-7":
+		return "utf-7"
 	case "iso-2022-kr", "csiso2022kr":
 		return "iso-2022-kr"
 	}
@@ -383,17 +388,6 @@ func isASCII(b []byte) bool {
 		}
 	}
 	return true
-}
-
-func toASCII(b []byte) string {
-	out := make([]byte, len(b))
-	for i, c := range b {
-		if c >= utf8.RuneSelf {
-			c = '?'
-		}
-		out[i] = c
-	}
-	return string(out)
 }
 
 // cleanText makes decoded text fit to be kept: line ends become LF, NUL and

@@ -421,10 +421,13 @@ func decodeWordBytes(label string, data []byte) (string, bool) {
 	case "iso-2022-kr":
 		s, _ := decodeText(label, data)
 		return s, true
+	case "utf-7":
+		s, hidden := decodeUTF7(data)
+		return s, !hidden
 	}
 	s, err := toUTF8(label, data)
 	if err != nil {
-		return "", false // unknown, or UTF-7 (T30)
+		return "", false
 	}
 	return s, true
 }

@@ -623,6 +623,26 @@ func TestT30_CharsetsSmuggleNothing(t *testing.T) {
 	if m.Text() != "+ADw-script+AD4-alert+ADw-/script+AD4-" || strings.Contains(m.Subject, "<") || !hasFault(m, "UTF-7") {
 		t.Errorf("UTF-7 was decoded: %q %q %v", m.Text(), m.Subject, m.Faults)
 	}
+	for _, c := range []struct {
+		in, want string
+		hidden   bool
+	}{
+		{"Fr+APY-sche 1 +- 1, +AOQ", "Frösche 1 + 1, ä", false},
+		{"+ZeVnLIqe-", "日本語", false},
+		{"+2D3cSQ-", "👉", false},
+		{"+2D0-", "+2D0-", true},       // half a character
+		{"+APY8-", "+APY8-", true},     // bits left over
+		{"+APYAPA-", "+APYAPA-", true}, // ö, and a hidden <
+		{"a+b + c", "a+b + c", true},   // prose that only claims to be UTF-7
+		{"\xf6+APY-", "?ö", false},
+	} {
+		if got, hidden := decodeUTF7([]byte(c.in)); got != c.want || hidden != c.hidden {
+			t.Errorf("decodeUTF7(%q) = %q, %v, want %q, %v", c.in, got, hidden, c.want, c.hidden)
+		}
+	}
+	if m := parse("From: a@b", "Subject: =?unicode-1-1-utf-7?q?Fr+APY-sche?=", "", "x"); m.Subject != "Frösche" {
+		t.Errorf("letters in UTF-7 are not read: %q", m.Subject)
+	}
 	for name, c := range map[string][2]string{
 		"NUL":           {"a\x00b", "a\uFFFDb"},
 		"overlong":      {"\xc3\xbc\xc3\xbc\xc3\xbc \xc0\xbcscript", "üüü \uFFFDscript"},
