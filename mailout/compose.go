@@ -49,6 +49,7 @@ var forms = map[Kind]form{
 	StatusNotice:    {auto: "auto-generated", bulk: true, public: true},
 	AnswerNotice:    {auto: "auto-generated", bulk: true},
 	CommandError:    {auto: "auto-replied"},
+	ReplyFailed:     {auto: "auto-replied"},
 	NoteNotice:      {auto: "auto-generated", bulk: true},
 }
 
@@ -88,7 +89,6 @@ type draft struct {
 	id, subject string
 	from        mail.Address
 	to, cc      []mail.Address
-	replyTo     []mail.Address
 	fields      []field // every other field that go-mail does not make by itself
 	text        string  // with LF line ends
 	files       []Attachment
@@ -137,15 +137,6 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 	if d.cc, err = addresses(o.Cc); err != nil {
 		return nil, fmt.Errorf("cc: %w", err)
 	}
-	if o.ReplyTo != "" && !strings.EqualFold(o.ReplyTo, o.From) {
-		if d.replyTo, err = addresses([]triage.Address{{Name: m.id.Name, Addr: o.ReplyTo}}); err != nil {
-			return nil, fmt.Errorf("reply-to: %w", err)
-		}
-	}
-	auto := f.auto
-	if auto == "" && o.Automatic {
-		auto = "auto-generated"
-	}
 	d.fields = []field{
 		{"Date", o.At.In(m.id.Location).Format("Mon, 02 Jan 2006 15:04:05 -0700")},
 		{"Message-ID", "<" + d.id + ">"},
@@ -158,9 +149,9 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 	if refs := references(o.References, o.InReplyTo); refs != "" {
 		d.fields = append(d.fields, field{"References", refs})
 	}
-	if auto != "" {
+	if f.auto != "" {
 		d.fields = append(d.fields,
-			field{"Auto-Submitted", auto},
+			field{"Auto-Submitted", f.auto},
 			field{"X-Auto-Response-Suppress", "All"},
 			field{"List-Id", "<" + m.id.ListID + ">"})
 	}
@@ -189,7 +180,7 @@ func anonymous(o Occasion) Occasion {
 	t := o.Ticket
 	t.Subject, t.Requester.Name = "", ""
 	return Occasion{
-		Kind: o.Kind, Key: o.Key, At: o.At, From: o.From, ReplyTo: o.ReplyTo,
+		Kind: o.Kind, Key: o.Key, At: o.At, From: o.From,
 		To: []triage.Address{{Addr: o.To[0].Addr}}, Ticket: t, InReplyTo: o.InReplyTo,
 	}
 }
@@ -227,14 +218,14 @@ type view struct {
 	Delimiter, Desk, Tag, Subject string
 	Requester, Who, Actor         string
 	Greeting                      string // name to greet by; empty if there is none to rely on
-	Verified                      bool
+	Verified                      bool   // who wrote Text is proven
 	Status, Priority, Team        string
 	Assignee, Created, Page       string
 	Before, After                 string
 	Changed                       bool
 	News, Next, Closing           string
 	Text                          string // lines, as they are
-	Quote, Earlier                string // lines, each with "> " before it
+	Quote                         string // lines, each with "> " before it
 	Reasons, Notes, Files         []string
 	Faults                        []triage.CommandError
 	OneFault                      bool
@@ -255,7 +246,7 @@ func (m *Mailer) render(o Occasion) (string, error) {
 		Created: t.CreatedAt.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST"),
 		Before:  short(o.Before), After: short(o.After),
 		Greeting: salutation(t.Requester.Name),
-		Text:     text(o.Text), Quote: quote(o.Text), Earlier: quote(o.Quoted),
+		Text:     text(o.Text), Quote: quote(o.Text),
 	}
 	if t.CreatedAt.IsZero() {
 		v.Created = o.At.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
@@ -266,10 +257,6 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	}
 	for _, r := range o.Reasons {
 		v.Reasons = append(v.Reasons, long(r))
-	}
-	if o.LinkedTo != 0 {
-		linked := m.tag(TicketView{Number: o.LinkedTo})
-		v.Notes = append(v.Notes, long("It names "+linked+" without belonging there, and is linked to it: "+o.LinkedWhy))
 	}
 	for _, n := range o.Notes {
 		v.Notes = append(v.Notes, long(n))
@@ -293,15 +280,13 @@ func (m *Mailer) render(o Occasion) (string, error) {
 		if m.id.PageURL != "" && t.Number != 0 {
 			v.Page = strings.TrimRight(m.id.PageURL, "/") + "/ticket/" + t.Number.String()
 		}
-		to := o.ReplyTo
-		if to == "" {
-			to = o.From
-		}
 		v.Links = links{
-			Take:       mailto(to, v.Tag, "#take"),
-			InProgress: mailto(to, v.Tag, "#in progress"),
-			Resolve:    mailto(to, v.Tag, "#resolved"),
-			Reply:      mailto(to, v.Tag, "#reply\r\n\r\n"),
+			Take:       mailto(o.From, v.Tag, "#take"),
+			InProgress: mailto(o.From, v.Tag, "#in progress"),
+			Resolve:    mailto(o.From, v.Tag, "#resolved"),
+		}
+		if t.Requester.Addr != "" {
+			v.Links.Reply = mailto(o.From, v.Tag, "#reply\r\n\r\n")
 		}
 	}
 	var b strings.Builder
@@ -371,9 +356,6 @@ func (d *draft) render() ([]byte, error) {
 	if len(d.cc) > 0 {
 		msg.SetAddrHeaderFromMailAddress(gomail.HeaderCc, pointers(d.cc)...)
 	}
-	if len(d.replyTo) > 0 {
-		msg.SetAddrHeaderFromMailAddress(gomail.HeaderReplyTo, pointers(d.replyTo)...)
-	}
 	for _, f := range d.fields {
 		msg.SetGenHeader(gomail.Header(f.name), codeWords(f.value))
 	}
@@ -432,9 +414,6 @@ func (d *draft) compare(b []byte) error {
 	if len(d.cc) > 0 {
 		want["Cc"] = true
 	}
-	if len(d.replyTo) > 0 {
-		want["Reply-To"] = true
-	}
 	if len(d.files) == 0 {
 		want["Content-Transfer-Encoding"] = true
 	}
@@ -455,7 +434,7 @@ func (d *draft) compare(b []byte) error {
 	for key := range want {
 		return fmt.Errorf("field %s is missing in the mail", key)
 	}
-	for key, list := range map[string][]mail.Address{"From": {d.from}, "To": d.to, "Cc": d.cc, "Reply-To": d.replyTo} {
+	for key, list := range map[string][]mail.Address{"From": {d.from}, "To": d.to, "Cc": d.cc} {
 		if len(list) == 0 {
 			continue
 		}

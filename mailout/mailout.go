@@ -181,6 +181,7 @@ const (
 	StatusNotice    Kind = "status-notice"   // to the requester: the status changed
 	AnswerNotice    Kind = "answer-notice"   // to assignee or team: the requester answered
 	CommandError    Kind = "command-error"   // to the technician: nothing was changed, and why
+	ReplyFailed     Kind = "reply-failed"    // to the technician: the words meant for the requester went to nobody
 	NoteNotice      Kind = "note-notice"     // to the assignee: a work note
 )
 
@@ -191,7 +192,6 @@ type TicketView struct {
 	Status    ticket.Status
 	Priority  ticket.Priority
 	Team      string // its name
-	TeamList  string // the address that reaches all of it
 	Assignee  string // address, or empty
 	Requester triage.Address
 	CreatedAt time.Time
@@ -212,22 +212,17 @@ type Occasion struct {
 	At              time.Time        // becomes Date
 	From            string           // the support address that it comes from
 	To, Cc          []triage.Address // as the header shows them; at least one
-	ReplyTo         string           // empty: From
 	Ticket          TicketView
 	Actor           triage.Address        // who did it; empty: the desk itself
 	Reasons         []string              // why this priority and team, one line each
 	Text            string                // what this mail conveys: the requester's own words, the technician's reply
-	Quoted          string                // earlier text, to be quoted beneath
 	Before, After   string                // status before and after, as labels; empty: no change to tell of
-	Authenticated   bool                  // the requester's address is proven; without it an acknowledgement repeats nothing of the mail (T20)
-	Errors          []triage.CommandError // for CommandError: the lines that could not be obeyed
+	Authenticated   bool                  // who wrote Text is proven; without it an acknowledgement repeats nothing of the mail (T20)
+	Errors          []triage.CommandError // for CommandError: the lines that could not be obeyed; for ReplyFailed: why
 	InReplyTo       string                // without angle brackets, as all ids here
 	References      []string              // oldest first
 	Attachments     []Attachment          // sent along
 	AttachmentNames []string              // of files that are too large to send along
-	Automatic       bool                  // marks a Reply as written by the desk itself; every other kind always is
-	LinkedTo        ticket.Number         // the ticket that the mail named without belonging to it; told to technicians only
-	LinkedWhy       string                // why it was not added there
 	Notes           []string              // further lines for technicians: unverified sender, parts left out
 }
 

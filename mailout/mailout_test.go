@@ -51,7 +51,7 @@ func mailer(t testing.TB, c Config) *Mailer {
 func vpn() TicketView {
 	return TicketView{
 		Number: 1042, Subject: "VPN is down again", Status: ticket.Open, Priority: ticket.High,
-		Team: "Network Team", TeamList: "network@example.com",
+		Team:      "Network Team",
 		Requester: triage.Address{Name: "Ann Miller", Addr: "ann@example.com"},
 		CreatedAt: time.Date(2026, 11, 23, 9, 14, 0, 0, time.UTC), Key: []byte("0123456789abcdef"),
 	}

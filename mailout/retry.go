@@ -4,8 +4,8 @@ import "time"
 
 // How long a mail is tried before it is given up (F34).
 const (
-	GiveUpAfter                = 4 * 24 * time.Hour
-	GiveUpAcknowledgementAfter = 24 * time.Hour // a later "we have your request" would only puzzle
+	GiveUpAfter       = 4 * 24 * time.Hour
+	GiveUpAnswerAfter = 24 * time.Hour // of answers that nobody wrote: a later "we have your request" would only puzzle
 )
 
 // schedule is the wait after the first, second, … attempt. The last entry

@@ -58,7 +58,7 @@ func TestF34_LaterWaitsAreSpread(t *testing.T) {
 			t.Errorf("Next(%d, rnd %v) waits %v, want %v", c.attempt, c.rnd, got, c.want)
 		}
 	}
-	if _, ok := Next(3, created, created.Add(GiveUpAcknowledgementAfter), created.Add(GiveUpAcknowledgementAfter), 0); ok {
+	if _, ok := Next(3, created, created.Add(GiveUpAnswerAfter), created.Add(GiveUpAnswerAfter), 0); ok {
 		t.Error("an acknowledgement is tried after a day")
 	}
 	if due, ok := Next(7, created, created, created.Add(time.Hour), 0); !ok || due != created.Add(time.Hour) {

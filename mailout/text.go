@@ -53,6 +53,11 @@ func address(a triage.Address) (mail.Address, error) {
 	// "=?" would be read as the beginning of an encoded word.
 	n := strings.ReplaceAll(strings.Join(strings.Fields(printable(a.Name)), " "), "=?", "= ?")
 	box.Name = shorten(n, maxName)
+	// A few names do not survive coding: a backslash beside a letter beyond
+	// ASCII stands raw in an encoded word, which no reader takes.
+	if back, err := mail.ParseAddress(box.String()); err != nil || *back != box {
+		box.Name = ""
+	}
 	return box, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"deskd/mailin"
 	"deskd/mailout"
@@ -16,12 +17,6 @@ import (
 // staleMail is the age beyond which a mail gets no acknowledgement: after a
 // first start or a long outage nobody wants them (F18).
 const staleMail = 24 * time.Hour
-
-// After that a mail that cannot be delivered is given up (F34).
-const (
-	giveUpAfter       = 4 * 24 * time.Hour
-	giveUpAnswerAfter = 24 * time.Hour
-)
 
 // tell writes the mails that follow from the decision into the outbox.
 func (w *work) tell() error {
@@ -57,11 +52,10 @@ func (w *work) tell() error {
 // occasion is what all mails about the ticket have in common.
 func (w *work) occasion(kind mailout.Kind, key string) mailout.Occasion {
 	t := w.t
-	team, _ := w.rules.Team(t.Team)
 	o := mailout.Occasion{
 		Kind: kind, Key: key, At: w.now().UTC(), From: t.Mailbox,
 		Ticket: mailout.TicketView{
-			Number: t.Number, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team, TeamList: team.List,
+			Number: t.Number, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team,
 			Assignee: t.Assignee, Requester: triage.Address{Name: t.RequesterName, Addr: t.Requester},
 			CreatedAt: t.CreatedAt, Key: t.Key,
 		},
@@ -202,9 +196,6 @@ func (a *answers) add(to string, now time.Time) {
 // notifyTeam tells the ticket's team about it.
 func (w *work) notifyTeam() error {
 	o := w.occasion(mailout.TeamNotice, noticeKey(w.t.Number))
-	if w.dec.Open != nil && w.dec.Open.Linked != 0 {
-		o.LinkedTo, o.LinkedWhy = w.dec.Open.Linked, w.dec.Open.LinkedAs
-	}
 	o.Notes = w.dec.Notes
 	if w.dec.Open != nil {
 		n, err := w.tx.OpenedBy(w.t.Requester, w.now().Add(-time.Hour), surge+1)
@@ -287,10 +278,7 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 		if kind != mailout.Reply {
 			return nil
 		}
-		w.dec.Errors = append(w.dec.Errors, triage.CommandError{
-			Line: "reply", Why: "the requester's address is not known; the text is kept on the ticket", Valid: "another way to reach them",
-		})
-		return w.answerError()
+		return w.replyFailed("the requester's address is not known")
 	}
 	o := w.occasion(kind, w.key(what))
 	o.To = []triage.Address{{Name: w.t.RequesterName, Addr: w.t.Requester}}
@@ -315,11 +303,18 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 	if err != nil || sent || kind != mailout.Reply {
 		return err
 	}
-	// The technician must not believe that the requester has been told.
-	w.dec.Errors = append(w.dec.Errors, triage.CommandError{
-		Line: "reply", Why: "no mail can be written to " + strings.Join(to, ", ") + "; the text is kept on the ticket", Valid: "another way to reach them",
-	})
-	return w.answerError()
+	return w.replyFailed("no mail can be written to " + strings.Join(to, ", "))
+}
+
+// replyFailed tells a technician that a reply reached nobody. No limit holds
+// it back: else the technician believes that the requester has been told.
+func (w *work) replyFailed(why string) error {
+	o := w.occasion(mailout.ReplyFailed, w.key("reply-failed"))
+	o.Errors = []triage.CommandError{{Line: "reply", Why: why, Valid: "reach them another way, for example by telephone"}}
+	o.To = []triage.Address{{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}}
+	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	_, err := w.enqueue(o, true, w.dec.Sender.Address)
+	return err
 }
 
 // toTeam sends to the team's distribution list, or to each of its technicians
@@ -378,7 +373,35 @@ func (w *work) attach(o *mailout.Occasion) error {
 // Nothing goes to addresses of ours (T18), nor to those that no mail can be
 // written to, as foreign mail sometimes has them. It tells whether anybody
 // remained.
+//
+// Those whose address needs SMTPUTF8 get a copy of their own: it stands in the
+// header too, and would make a server without it refuse all the others (F32).
 func (w *work) enqueue(o mailout.Occasion, answer bool, to ...string) (bool, error) {
+	i := slices.IndexFunc(to, wide)
+	if i < 0 || !slices.ContainsFunc(to, func(a string) bool { return !wide(a) }) {
+		return w.enqueueOne(o, answer, to...)
+	}
+	plain, theirs := o, o
+	plain.To = slices.DeleteFunc(slices.Clone(o.To), func(a triage.Address) bool { return wide(a.Addr) })
+	plain.Cc = slices.DeleteFunc(slices.Clone(o.Cc), func(a triage.Address) bool { return wide(a.Addr) })
+	if len(plain.To) == 0 {
+		plain.To, plain.Cc = plain.Cc, nil
+	}
+	sent, err := w.enqueueOne(plain, answer, slices.DeleteFunc(slices.Clone(to), wide)...)
+	if err != nil {
+		return sent, err
+	}
+	theirs.Key += "/utf8"
+	also, err := w.enqueueOne(theirs, answer, slices.DeleteFunc(slices.Clone(to), func(a string) bool { return !wide(a) })...)
+	return sent || also, err
+}
+
+// wide says whether an address goes beyond ASCII (RFC 6531).
+func wide(addr string) bool {
+	return strings.IndexFunc(addr, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0
+}
+
+func (w *work) enqueueOne(o mailout.Occasion, answer bool, to ...string) (bool, error) {
 	o = w.sendable(o, w.own)
 	to = w.fit(to, w.own)
 	if len(to) == 0 {
@@ -395,9 +418,9 @@ func (w *work) enqueue(o mailout.Occasion, answer bool, to ...string) (bool, err
 		}
 	}
 	now := w.now()
-	giveUp := now.Add(giveUpAfter)
+	giveUp := now.Add(mailout.GiveUpAfter)
 	if answer {
-		giveUp = now.Add(giveUpAnswerAfter)
+		giveUp = now.Add(mailout.GiveUpAnswerAfter)
 	}
 	if err := w.tx.Enqueue(store.Outgoing{
 		Key: o.Key, Ticket: w.t.Number, Recipients: to, From: w.t.Mailbox, MessageID: c.MessageID, Kind: string(o.Kind),

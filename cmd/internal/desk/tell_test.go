@@ -711,10 +711,74 @@ func TestReplyReachesThoseItCanReach(t *testing.T) {
 	o.deliver(vouched(letter("c..d@example.org", "printer", "y")))
 	o.post()
 	list = postFrom(o, vouched(letter(tina, "Re: [IT-1002]", "#reply\nHello.")))
-	if len(list) != 1 || list[0].Recipient != tina || list[0].Kind != string(mailout.CommandError) || !strings.Contains(list[0].Text(), "c..d@example.org") {
+	if len(list) != 1 || list[0].Recipient != tina || list[0].Kind != string(mailout.ReplyFailed) || !strings.Contains(list[0].Text(), "c..d@example.org") {
 		t.Errorf("mails %+v, want a word to the technician", list)
 	}
 	if e := o.show(1002).Entries; len(e) != 2 || e[1].Text != "Hello." {
 		t.Errorf("entries %+v", e)
+	}
+}
+
+// What else the mail asked for was done, and no limit on answers keeps the
+// technician from hearing that the reply was not.
+func TestReplyThatReachesNobodyIsToldOf(t *testing.T) {
+	o := quick(t, func(s *setup) { s.desk.Answers.Overall = 1 })
+	o.deliver(vouched(letter("c..d@example.org", "printer", "y")))
+	o.deliver(vouched(letter(ann, "another", "y")))
+	o.post()
+	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\n#resolved\nHello.")))
+	if o.show(1001).Ticket.Status != ticket.Resolved {
+		t.Error("the ticket is not resolved")
+	}
+	if got := o.only(list, mailout.ReplyFailed); got.Recipient != tina || strings.Contains(got.Text(), "Nothing was changed") {
+		t.Errorf("to %s:\n%s", got.Recipient, got.Text())
+	}
+}
+
+func TestF32AddressBeyondASCIICostsTheOthersNothing(t *testing.T) {
+	o := quick(t)
+	o.deliver(vouched(letter(ann, "printer", "x", "Cc: jürgen@example.org, "+bob)))
+	o.post()
+	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\nHello.")))
+	if len(list) != 3 {
+		t.Fatalf("%d mails, want 3", len(list))
+	}
+	ids := map[string]int{}
+	for _, p := range list {
+		head, _, _ := strings.Cut(string(p.Row.Body), "\r\n\r\n")
+		if plain := wide(head); plain != (p.Recipient == "jürgen@example.org") {
+			t.Errorf("header of the mail to %s goes beyond ASCII: %v", p.Recipient, plain)
+		}
+		ids[p.Row.MessageID]++
+	}
+	if len(ids) != 2 {
+		t.Errorf("Message-IDs %v, want one for both plain addresses and one beside it", ids)
+	}
+}
+
+// The mark beside a name is that of whoever wrote this mail.
+func TestT01OnlyTheWriterIsCalledVerified(t *testing.T) {
+	o := quick(t)
+	mark := func(list []posted, kind mailout.Kind) string {
+		mail := o.only(list, kind)
+		text := mail.Text()
+		switch {
+		case strings.Contains(text, "(verified)"):
+			return "verified"
+		case strings.Contains(text, "(not verified"):
+			return "not verified"
+		}
+		return ""
+	}
+	if got := mark(postFrom(o, letter(ann, "printer", "x")), mailout.TeamNotice); got != "not verified" {
+		t.Errorf("unproved request: %q", got)
+	}
+	o.deliver(vouched(letter(tom, "Re: [IT-1001]", "#take")))
+	o.post()
+	if got := mark(postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "looks odd"))), mailout.NoteNotice); got != "" {
+		t.Errorf("a technician's note says %q of the requester", got)
+	}
+	if got := mark(postFrom(o, vouched(letter(ann, "Re: [IT-1001]", "more"))), mailout.AnswerNotice); got != "verified" {
+		t.Errorf("proved answer: %q", got)
 	}
 }

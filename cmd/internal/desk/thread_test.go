@@ -106,7 +106,7 @@ func TestReplyToNobodyIsToldToTheTechnician(t *testing.T) {
 	o.deliver(vouched(letter(tina, "Re: [IT-1001] two authors", "reply\nHello.")))
 	found := false
 	for _, row := range o.outbox() {
-		found = found || row == "command-error "+tina
+		found = found || row == "reply-failed "+tina
 	}
 	if !found {
 		t.Errorf("outbox: %q, want an answer to %s", o.outbox(), tina)
