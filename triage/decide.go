@@ -3,6 +3,7 @@ package triage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"deskd/triage/ticket"
@@ -264,12 +265,26 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	default:
 		r.fromRequester(m, &d, facts)
 	}
-	if d.Fate == NewTicket || d.Fate == TooLarge {
-		if m.Ambiguous {
-			d.Notes = append(d.Notes, "this mail can be read in more than one way; look at its raw source before acting on it")
-		}
+	if (d.Fate == NewTicket || d.Fate == TooLarge) && m.Ambiguous {
+		d.Notes = append(d.Notes, "this mail can be read in more than one way; look at its raw source before acting on it")
+	}
+	if d.Write != nil && r.reused(m, k) {
+		d.Write.Flags = append(d.Write.Flags, "Message-ID used before")
+		d.Notes = append(d.Notes, "another mail came before under the same Message-ID; somebody may want to pass for its sender")
 	}
 	return d
+}
+
+// reused says whether another mail of the same mailbox had the Message-ID
+// before (F6). A copy of the same mail is not that: it is a Twin.
+func (r *Rules) reused(m *Message, k *Known) bool {
+	if m.MessageID == "" {
+		return false
+	}
+	return slices.ContainsFunc(k.ByID[m.MessageID], func(n ticket.Number) bool {
+		f, ok := k.Tickets[n]
+		return ok && r.sameMailbox(f.Mailbox, k.Mailbox)
+	})
 }
 
 // ownMail is mail that says it is from one of our own addresses. What bears

@@ -108,7 +108,7 @@ func (k *known) learn(id string, n ticket.Number) {
 func (k *known) facts(m *mail, now time.Time) *triage.Known {
 	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}}
 	numbers := slices.Clone(m.leads.Numbers)
-	for _, id := range m.leads.IDs {
+	for _, id := range append(slices.Clone(m.leads.IDs), m.msg.MessageID) {
 		numbers = append(numbers, k.byID[id]...)
 	}
 	for _, n := range numbers {
@@ -163,7 +163,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	}
 	k.remember(m.Box.Mailbox, in)
 	m.file = mailin.Done
-	d.log.Info("decided", "intake", in.ID, "message_id", brief(in.MessageID), "uid", m.UID, "action", dec.Fate, "ticket", int64(in.Ticket), "reason", dec.Reason)
+	m.told = []any{"intake", in.ID, "message_id", brief(in.MessageID), "uid", m.UID, "action", dec.Fate, "ticket", int64(in.Ticket), "reason", dec.Reason}
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (d *Desk) setAside(tx *store.Tx, m *mail, in store.Intake) error {
 		return err
 	}
 	in.Ticket = t.Number
-	text := fmt.Sprintf("A mail to %s could not be handled. Its raw source is kept, and the original lies in the quarantine folder of the mailbox.\n\nLast error: %s",
+	text := fmt.Sprintf("A mail to %s could not be handled. Its raw source is kept, and the original lies in the quarantine folder of the mailbox. Last error: %s",
 		m.Box.Mailbox, in.LastError)
 	if err := tx.AddEntry(store.Entry{Ticket: t.Number, Kind: "note", Visibility: "internal", Author: "deskd", Text: text, FullText: text, Intake: in.ID}); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (d *Desk) setAside(tx *store.Tx, m *mail, in store.Intake) error {
 		return err
 	}
 	w := &work{Desk: d, tx: tx, m: m, in: &in, t: t}
-	w.text, w.dec.Notes = text, []string{"the mail lies in quarantine"}
+	w.dec.Notes = []string{text}
 	if err := w.notifyTeam(); err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (d *Desk) setAside(tx *store.Tx, m *mail, in store.Intake) error {
 		return err
 	}
 	m.file = mailin.Quarantine
-	d.log.Error("mail set aside", "intake", in.ID, "uid", m.UID, "ticket", int64(t.Number), "reason", in.Reason, "err", in.LastError)
+	m.told = []any{"intake", in.ID, "uid", m.UID, "ticket", int64(t.Number), "reason", in.Reason, "err", brief(in.LastError)}
 	return nil
 }
 

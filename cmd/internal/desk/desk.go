@@ -114,7 +114,8 @@ type mail struct {
 	leads  triage.Leads
 	fault  error // what this mail did wrong; the others go on
 	file   mailin.Folder
-	setOff bool // failed too often: goes to quarantine unread
+	setOff bool  // failed too often: goes to quarantine unread
+	told   []any // what the log says of the decision, once it is kept
 }
 
 // Deliver decides on a batch and keeps everything that follows, in one
@@ -190,7 +191,9 @@ func (d *Desk) attempt(ctx context.Context, mails []*mail) error {
 			m.file = folderOf(m.row)
 			continue
 		}
-		m.setOff = m.row.Failures >= maxFailures
+		if m.setOff = m.row.Failures >= maxFailures; m.setOff {
+			m.msg = triage.Message{} // what an earlier attempt read is part of the fault
+		}
 		todo = append(todo, m)
 	}
 	d.read(ctx, todo)
@@ -320,6 +323,9 @@ func (d *Desk) decideAll(ctx context.Context, mails []*mail) error {
 		}
 		return nil
 	})
+	if err == nil {
+		d.tellLog(good)
+	}
 	if err == nil || store.World(err) || ctx.Err() != nil {
 		return err
 	}
@@ -347,7 +353,24 @@ func (d *Desk) decideAll(ctx context.Context, mails []*mail) error {
 		}
 		return nil
 	})
+	if err == nil {
+		d.tellLog(good)
+	}
 	return err
+}
+
+// tellLog writes the fates of mails that are kept now: one line each, and
+// none of what was rolled back.
+func (d *Desk) tellLog(mails []*mail) {
+	for _, m := range mails {
+		switch {
+		case m.file == mailin.Undecided:
+		case m.setOff:
+			d.log.Error("mail set aside", m.told...)
+		default:
+			d.log.Info("decided", m.told...)
+		}
+	}
 }
 
 // failed notes that nothing was decided on the mail, by its own fault. One

@@ -189,6 +189,20 @@ func TestF06SameMessageIDWithOtherContentIsANewMail(t *testing.T) {
 		if got := o.tickets()[1]; got.Requester != ann || got.Subject != "second" {
 			t.Errorf("second ticket %+v", got)
 		}
+		var notices []posted
+		for _, p := range o.post() {
+			if p.Kind == string(mailout.TeamNotice) {
+				notices = append(notices, p)
+			}
+		}
+		if len(notices) != 2 {
+			t.Fatalf("%d notices, want 2", len(notices))
+		}
+		for i, notice := range notices {
+			if flagged := strings.Contains(notice.whole, "under the same Message-ID"); flagged != (i == 1) {
+				t.Errorf("notice %d: flagged %v", i+1, flagged)
+			}
+		}
 	})
 }
 
@@ -351,8 +365,14 @@ func TestF40PanicWhileActingIsThatMailsFault(t *testing.T) {
 			armed.Store(true)
 			return mailin.Parse(raw, l)
 		}
-		o.deliver(letter(eve, "bad", "x"))
+		o.deliver(withFile(eve, "bad", "x", "bad.txt", []byte("nobody reads this")))
 		o.wantFates("quarantined")
+		if notice := o.only(o.post(), mailout.TeamNotice); strings.Contains(notice.whole, eve) || len(notice.Attachments) > 0 {
+			t.Errorf("something of the mail was read all the same:\n%s", notice.whole)
+		}
+		if n := strings.Count(o.log.String(), "msg=decided"); n != 0 {
+			t.Errorf("%d decisions were logged, of which none was kept", n)
+		}
 		o.parse = mailin.Parse
 		o.deliver(letter(eve, "good", "x"))
 		o.wantFates("quarantined new_ticket")
