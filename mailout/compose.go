@@ -51,6 +51,9 @@ var forms = map[Kind]form{
 	CommandError:    {auto: "auto-replied"},
 	ReplyFailed:     {auto: "auto-replied"},
 	NoteNotice:      {auto: "auto-generated", bulk: true},
+	AssignNotice:    {auto: "auto-generated", bulk: true},
+	MoveNotice:      {auto: "auto-generated", bulk: true},
+	Transcript:      {auto: "auto-replied"},
 }
 
 // Bounds of what goes into a mail.
@@ -227,6 +230,8 @@ type view struct {
 	Text                          string // lines, as they are
 	Quote                         string // lines, each with "> " before it
 	Reasons, Notes, Files         []string
+	Effects                       []triage.Effect
+	Told                          []string
 	Faults                        []triage.CommandError
 	OneFault                      bool
 	Links                         links
@@ -266,6 +271,13 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	}
 	for _, n := range o.AttachmentNames {
 		v.Files = append(v.Files, fileName(n)+" (too large to send along)")
+	}
+	for _, e := range o.Effects {
+		e = triage.Effect{Line: long(e.Line), Before: short(e.Before), After: short(e.After)}
+		v.Effects = append(v.Effects, e)
+	}
+	for _, t := range o.Told {
+		v.Told = append(v.Told, long(t))
 	}
 	for _, f := range o.Errors {
 		v.Faults = append(v.Faults, triage.CommandError{Line: long(f.Line), Why: long(f.Why), Valid: long(f.Valid)})

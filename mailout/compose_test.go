@@ -31,9 +31,9 @@ func occasion(k Kind) Occasion {
 	}
 	thread := []string{"first@support.example.com"}
 	switch k {
-	case Acknowledgement, CommandError, ReplyFailed:
+	case Acknowledgement, CommandError, ReplyFailed, Transcript:
 		o.InReplyTo, o.References = "one@laptop.example.com", []string{"zero@laptop.example.com"}
-	case Reply, StatusNotice, AnswerNotice, NoteNotice:
+	case Reply, StatusNotice, AnswerNotice, NoteNotice, AssignNotice, MoveNotice:
 		o.InReplyTo, o.References = thread[0], thread
 	}
 	switch k {
@@ -68,6 +68,22 @@ func occasion(k Kind) Occasion {
 		o.To, o.Actor = []triage.Address{bob}, bob
 		o.Text = "Is it this floor only?"
 		o.Errors = []triage.CommandError{{Why: "the requester's address is not known", Valid: "reach them another way, for example by telephone"}}
+	case AssignNotice:
+		o.To, o.Actor = []triage.Address{bob}, triage.Address{Name: "Cleo Park", Addr: "cleo@example.com"}
+		o.Text = "You know this gateway best."
+		o.Ticket.Status, o.Ticket.Assignee = ticket.InProgress, "bob@example.com"
+	case MoveNotice:
+		o.To, o.Actor = []triage.Address{{Addr: "network@example.com"}}, bob
+		o.Text, o.Before, o.After = "Not a printer after all.", "Desktop Support", "Network Team"
+	case Transcript:
+		o.To, o.Actor, o.Text = []triage.Address{bob}, bob, "Replaced the cable."
+		o.Effects = []triage.Effect{
+			{Line: "take", Before: "nobody", After: "bob@example.com"},
+			{Line: "priority: high", Before: "high", After: "high"},
+			{Line: "reply", After: "the text is a message to the requester"},
+			{Line: "#resolved", Before: "in progress", After: "resolved"},
+		}
+		o.Told = []string{"ann@example.com (reply)"}
 	case NoteNotice:
 		o.To, o.Actor = []triage.Address{bob}, triage.Address{Name: "Cleo Park", Addr: "cleo@example.com"}
 		o.Text = "The gateway log is full of timeouts.\nI have asked the provider."
@@ -76,7 +92,7 @@ func occasion(k Kind) Occasion {
 	return o
 }
 
-var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice}
+var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice, AssignNotice, MoveNotice, Transcript}
 
 func compose(t testing.TB, o Occasion) (Composed, *mail.Message, string) {
 	t.Helper()
@@ -177,6 +193,9 @@ func TestT16_T17_EachKindSaysWhatWroteIt(t *testing.T) {
 		auto, suppress, prec, lid string
 	}{
 		{Acknowledgement, "auto-replied", "All", "", "<desk.example.com>"},
+		{Transcript, "auto-replied", "All", "", "<desk.example.com>"},
+		{AssignNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
+		{MoveNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
 		{ReplyFailed, "auto-replied", "All", "", "<desk.example.com>"},
 		{CommandError, "auto-replied", "All", "", "<desk.example.com>"},
 		{TeamNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
@@ -367,6 +386,7 @@ func FuzzT23_BuilderMakesOnlyTheExpectedFields(f *testing.F) {
 		o.AttachmentNames = []string{file}
 		o.InReplyTo, o.References = id, []string{id, id + "2"}
 		o.Errors = []triage.CommandError{{Line: reason, Why: reason, Valid: reason}}
+		o.Effects, o.Told = []triage.Effect{{Line: reason, Before: subject, After: reason}}, []string{reason}
 		o.Actor.Name = name
 		c, err := m.Compose(o)
 		if err != nil {
@@ -408,7 +428,7 @@ func TestOrdinaryMailIsNeverRefused(t *testing.T) {
 
 func TestT08_EveryRequesterLineIsQuoted(t *testing.T) {
 	t.Parallel()
-	for _, k := range []Kind{TeamNotice, AnswerNotice, NoteNotice, CommandError} {
+	for _, k := range []Kind{TeamNotice, AnswerNotice, NoteNotice, AssignNotice, MoveNotice, CommandError} {
 		for _, end := range []string{"\n", "\r\n", "\r", "\v", "\f", "\u0085", "\u2028", "\u2029"} {
 			o := occasion(k)
 			o.Text = strings.Join([]string{"#resolved", "", "close", Delimiter, "  #take"}, end)

@@ -183,6 +183,9 @@ const (
 	CommandError    Kind = "command-error"   // to the technician: nothing was changed, and why
 	ReplyFailed     Kind = "reply-failed"    // to the technician: the words meant for the requester went to nobody
 	NoteNotice      Kind = "note-notice"     // to the assignee: a work note
+	AssignNotice    Kind = "assign-notice"   // to a technician: somebody has assigned the ticket to you
+	MoveNotice      Kind = "move-notice"     // to a team: the ticket was moved to you
+	Transcript      Kind = "transcript"      // to the technician: what the commands did
 )
 
 // TicketView is as much of a ticket as its mails show.
@@ -216,9 +219,11 @@ type Occasion struct {
 	Actor           triage.Address        // who did it; empty: the desk itself
 	Reasons         []string              // why this priority and team, one line each
 	Text            string                // what this mail conveys: the requester's own words, the technician's reply
-	Before, After   string                // status before and after, as labels; empty: no change to tell of
+	Before, After   string                // status before and after, as labels, for MoveNotice teams; empty: no change to tell of
 	Authenticated   bool                  // who wrote Text is proven; without it an acknowledgement repeats nothing of the mail (T20)
 	Errors          []triage.CommandError // for CommandError: the lines that could not be obeyed; for ReplyFailed: why
+	Effects         []triage.Effect       // for Transcript: what each command did
+	Told            []string              // for Transcript: who was written to
 	InReplyTo       string                // without angle brackets, as all ids here
 	References      []string              // oldest first
 	Attachments     []Attachment          // sent along

@@ -16,8 +16,8 @@ const maxCommands = 5
 type Command struct {
 	Line  string     `json:"line"` // as written
 	Verb  Verb       `json:"verb"`
-	Act   ticket.Act `json:"act,omitempty"` // what it does to the status, if anything
-	Value string     `json:"value,omitempty"`
+	Act   ticket.Act `json:"act,omitempty"`   // what it does to the status, if anything
+	Value string     `json:"value,omitempty"` // whole: an address, a team's name, a priority
 }
 
 // Verb names a command.
@@ -25,10 +25,17 @@ type Verb string
 
 // The verbs.
 const (
-	StatusVerb Verb = "status"
-	TakeVerb   Verb = "take"
-	ReplyVerb  Verb = "reply"
-	NoteVerb   Verb = "note"
+	StatusVerb   Verb = "status"
+	TakeVerb     Verb = "take"
+	DropVerb     Verb = "drop"
+	AssignVerb   Verb = "assign"
+	TeamVerb     Verb = "team"
+	PriorityVerb Verb = "priority"
+	CcVerb       Verb = "cc"
+	UnccVerb     Verb = "uncc"
+	ReplyVerb    Verb = "reply"
+	NoteVerb     Verb = "note"
+	QuietVerb    Verb = "quiet"
 )
 
 // CommandError is a line that was meant as a command and cannot be obeyed.
@@ -69,16 +76,25 @@ var grammar = []word{
 	{"reopen", StatusVerb, ticket.Reopen},
 	{"reopened", StatusVerb, ticket.Reopen},
 	{"take", TakeVerb, ticket.Take},
+	{"assign me", TakeVerb, ticket.Take},
+	{"drop", DropVerb, ""},
 	{"reply", ReplyVerb, ""},
 	{"public", ReplyVerb, ""},
 	{"note", NoteVerb, ""},
+	{"quiet", QuietVerb, ""},
 }
 
-// keys are the words that make a command in the form "key: value".
-var keys = map[string]Verb{"status": StatusVerb}
+// valued are the verbs that take a value.
+var valued = map[string]Verb{"assign": AssignVerb, "team": TeamVerb, "priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb}
 
-// sigiled verbs are listed in errors in this order.
-const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, reply, note"
+// keys are the words that make a command in the form "key: value".
+var keys = map[string]Verb{
+	"status": StatusVerb, "owner": AssignVerb, "assignee": AssignVerb, "assign": AssignVerb, "queue": TeamVerb, "team": TeamVerb,
+	"priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb,
+}
+
+// verbsInWords lists in errors what may follow a sigil.
+const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, reply, note, quiet"
 
 func wordFor(text string) (word, bool) {
 	for _, w := range grammar {
@@ -99,10 +115,9 @@ type Commands struct {
 
 // ReadCommands reads the command block from the top of a technician's mail:
 // the first own lines, ended by the first line that is neither empty nor a
-// command. Lines in
-// quotes, signatures and forwards are never read (T8). Where there is an
-// error nothing of the block may be applied.
-func ReadCommands(blocks []Block) Commands {
+// command. Lines in quotes, signatures and forwards are never read (T8). Where
+// there is an error nothing of the block may be applied.
+func (r *Rules) ReadCommands(blocks []Block) Commands {
 	text, _ := NewText(blocks)
 	c := Commands{Text: text, Blocks: blocks}
 	own, ok := firstOwn(blocks)
@@ -121,7 +136,7 @@ func ReadCommands(blocks []Block) Commands {
 		if phone(lines[i]) == "" {
 			continue // some programs put an empty line after each
 		}
-		cmd, bad, isCommand := readLine(lines[i])
+		cmd, bad, isCommand := r.readLine(lines[i])
 		if !isCommand {
 			break
 		}
@@ -207,40 +222,65 @@ func withoutBlock(blocks []Block, block []string) []Block {
 }
 
 // readLine reads one line. A bare line is a command only when it is nothing
-// but a verb; a line with a sigil or with a known key is one in any case, and
-// an error if it does not parse.
-func readLine(line string) (cmd Command, bad *CommandError, isCommand bool) {
-	shown := clip(phone(line), 80)
+// but a verb and, where it takes one, a valid value; a line with a sigil or
+// with a known key is one in any case, and an error if it does not parse.
+func (r *Rules) readLine(line string) (cmd Command, bad *CommandError, isCommand bool) {
+	cmd.Line = clip(phone(line), 80)
+	wrong := func(why, valid string) (Command, *CommandError, bool) {
+		return cmd, &CommandError{Line: cmd.Line, Why: why, Valid: valid}, true
+	}
 	s := bare(line)
-	if s == "" || len(s) > 200 {
+	if s == "" || len(s) > 400 {
 		return cmd, nil, false
 	}
-	if key, value, ok := strings.Cut(s, ":"); ok && keys[strings.TrimSpace(strings.TrimLeft(key, "#/!"))] != "" {
-		w, ok := wordFor(strings.TrimSpace(value))
-		if !ok || w.verb != StatusVerb {
-			return cmd, &CommandError{
-				Line: shown, Why: fmt.Sprintf("%q is no status", strings.TrimSpace(value)),
-				Valid: "open, in progress, waiting, resolved, closed",
-			}, true
-		}
-		return Command{Line: shown, Verb: w.verb, Act: w.act}, nil, true
-	}
+	meant := false // as a command, whatever it says
 	if strings.ContainsRune("#/!", rune(s[0])) {
-		verb := strings.TrimSpace(s[1:])
-		if !strings.ContainsAny(verb, "abcdefghijklmnopqrstuvwxyz") || s[0] == '/' && strings.ContainsRune(verb, '/') {
+		rest := strings.TrimSpace(s[1:])
+		if !strings.ContainsAny(rest, "abcdefghijklmnopqrstuvwxyz") || s[0] == '/' && strings.ContainsRune(rest, '/') {
 			return cmd, nil, false // a ruler, a number, or a path
 		}
-		w, ok := wordFor(verb)
-		if !ok {
-			return cmd, &CommandError{Line: shown, Why: fmt.Sprintf("there is no command %q", verb), Valid: suggest(verb)}, true
+		s, meant = rest, true
+	}
+	var value string
+	if key, v, ok := strings.Cut(s, ":"); ok && keys[strings.TrimSpace(key)] != "" {
+		cmd.Verb, value, meant = keys[strings.TrimSpace(key)], strings.TrimSpace(v), true
+		if cmd.Verb == StatusVerb {
+			w, ok := wordFor(value)
+			if !ok || w.verb != StatusVerb {
+				return wrong(fmt.Sprintf("%q is no status", value), "open, in progress, waiting, resolved, closed")
+			}
+			cmd.Act = w.act
+			return cmd, nil, true
 		}
-		return Command{Line: shown, Verb: w.verb, Act: w.act}, nil, true
+	} else if w, ok := wordFor(s); ok {
+		cmd.Verb, cmd.Act = w.verb, w.act
+		return cmd, nil, true
+	} else {
+		verb, v, _ := strings.Cut(s, " ")
+		cmd.Verb, value = valued[verb], strings.TrimSpace(v)
+		switch {
+		case cmd.Verb != "" && (value != "" || meant):
+		case meant:
+			return wrong(fmt.Sprintf("there is no command %q", s), suggest(s))
+		default:
+			return cmd, nil, false
+		}
 	}
-	w, ok := wordFor(s)
-	if !ok {
-		return cmd, nil, false
+	found, candidates, valid := r.value(cmd.Verb, value)
+	switch {
+	case found != "":
+		if cmd.Value = found; cmd.Verb == AssignVerb {
+			cmd.Act = ticket.Take
+		}
+		return cmd, nil, true
+	case len(candidates) > 1:
+		return wrong(fmt.Sprintf("%q may be any of several", value), strings.Join(candidates, ", "))
+	case meant && value == "":
+		return wrong(fmt.Sprintf("%q needs to be told what", cmd.Verb), valid)
+	case meant:
+		return wrong(fmt.Sprintf("%q does not fit %q", value, cmd.Verb), valid)
 	}
-	return Command{Line: shown, Verb: w.verb, Act: w.act}, nil, true
+	return cmd, nil, false
 }
 
 // suggest names the commands nearest to a mistyped one, or all.
@@ -288,30 +328,31 @@ func distance(a, b string) int {
 
 // conflicts finds commands that contradict each other or lack their text.
 func conflicts(list []Command, text string) []CommandError {
+	// What no two commands of a mail may speak of differently.
+	about := map[Verb]string{
+		StatusVerb: "one status", TakeVerb: "one assignee", DropVerb: "one assignee", AssignVerb: "one assignee", TeamVerb: "one team",
+		PriorityVerb: "one priority", ReplyVerb: "reply (the text goes to the requester) or note (it stays internal)",
+	}
+	about[NoteVerb] = about[ReplyVerb]
 	var errs []CommandError
-	var status, where *Command
-	for i := range list {
-		c := &list[i]
-		switch c.Verb {
-		case StatusVerb:
-			if status != nil && status.Act != c.Act {
-				errs = append(errs, CommandError{Line: c.Line, Why: "it contradicts \"" + status.Line + "\"", Valid: "one status"})
-			}
-			status = c
-		case ReplyVerb, NoteVerb:
-			if where != nil && where.Verb != c.Verb {
-				errs = append(errs, CommandError{
-					Line: c.Line, Why: "it contradicts \"" + where.Line + "\"",
-					Valid: "reply (the text goes to the requester) or note (it stays internal)",
-				})
-			}
-			where = c
-			if c.Verb == ReplyVerb && text == "" {
-				errs = append(errs, CommandError{
-					Line: c.Line, Why: "there is no text to send to the requester",
-					Valid: "reply on a line of its own, and the text beneath it",
-				})
-			}
+	said := map[string]Command{}
+	for _, c := range list {
+		subject := about[c.Verb]
+		if c.Verb == CcVerb || c.Verb == UnccVerb {
+			subject = "either of both for " + c.Value
+		}
+		first, again := said[subject]
+		if again && (first.Verb != c.Verb || first.Act != c.Act || first.Value != c.Value) {
+			errs = append(errs, CommandError{Line: c.Line, Why: "it contradicts \"" + first.Line + "\"", Valid: subject})
+		}
+		if !again && subject != "" {
+			said[subject] = c
+		}
+		if c.Verb == ReplyVerb && text == "" {
+			errs = append(errs, CommandError{
+				Line: c.Line, Why: "there is no text to send to the requester",
+				Valid: "reply on a line of its own, and the text beneath it",
+			})
 		}
 	}
 	return errs

@@ -12,9 +12,12 @@ import (
 func say(c Commands) string {
 	var verbs []string
 	for _, x := range c.List {
-		if x.Act != "" {
+		switch {
+		case x.Value != "":
+			verbs = append(verbs, string(x.Verb)+" "+x.Value)
+		case x.Act != "":
 			verbs = append(verbs, string(x.Act))
-		} else {
+		default:
 			verbs = append(verbs, string(x.Verb))
 		}
 	}
@@ -26,6 +29,7 @@ func say(c Commands) string {
 
 func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
 	t.Parallel()
+	r := desk(t)
 	for _, c := range []struct{ name, in, want string }{
 		{"bare", "in progress\nI look into it.", "in progress | I look into it."},
 		{"capitals and a full stop", "In Progress.\r\nLooking.", "in progress | Looking."},
@@ -51,6 +55,36 @@ func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
 		{"reply and note", "reply\nnote\nx", "reply, note, ERROR note | x"},
 		{"reply without a text", "reply", "reply, ERROR reply | "},
 		{"the same twice", "resolved\nresolved", "resolved, resolved | "},
+		{"assign by the beginning", "assign noah\nx", "assign noah@example.com | x"},
+		{"assign to", "Assign to Noah@example.com.\nx", "assign noah@example.com | x"},
+		{"assign to oneself", "assign me", "take | "},
+		{"owner key", "owner: nadia@\nx", "assign nadia@example.com | x"},
+		{"assign to several", "assign n\nx", "ERROR assign n | x"},
+		{"assign to nobody we know", "assign bob\nx", " | assign bob\nx"},
+		{"sigil and nobody we know", "#assign bob\nx", "ERROR #assign bob | x"},
+		{"an administrator may be assigned", "#assign ada", "assign ada@example.com | "},
+		{"drop", "drop\nx", "drop | x"},
+		{"team by the beginning", "team net\nx", "team Network Team | x"},
+		{"queue key is the team", "queue: Desktop\nx", "team Desktop Support | x"},
+		{"team in prose", "team meeting at nine\nx", " | team meeting at nine\nx"},
+		{"team without a value", "#team\nx", "ERROR #team | x"},
+		{"team alone is prose", "team\nx", " | team\nx"},
+		{"priority", "Priority: HIGH\nx", "priority high | x"},
+		{"priority by the beginning", "priority crit", "priority critical | "},
+		{"priority that is none", "priority urgent\nx", " | priority urgent\nx"},
+		{"cc", "cc bob@example.com\nx", "cc bob@example.com | x"},
+		{"cc as a link", "cc Bob@example.com<mailto:Bob@example.com>\nx", "cc bob@example.com | x"},
+		{"cc as a markdown link", "cc [bob@example.com](mailto:bob@example.com)\nx", "cc bob@example.com | x"},
+		{"cc whose link leads elsewhere", "#cc bob@example.com<mailto:eve@example.net>\nx", "ERROR #cc bob@example.com<mailto:eve@example.net> | x"},
+		{"cc of the desk itself", "#cc support@example.com", "ERROR #cc support@example.com | "},
+		{"cc of several", "#cc bob@example.com, al@example.com", "ERROR #cc bob@example.com, al@example.com | "},
+		{"cc in prose", "cc me on this\nx", " | cc me on this\nx"},
+		{"uncc", "uncc bob@example.com", "uncc bob@example.com | "},
+		{"cc and uncc of one", "cc bob@example.com\nuncc bob@example.com", "cc bob@example.com, uncc bob@example.com, ERROR uncc bob@example.com | "},
+		{"cc of two", "cc bob@example.com\ncc al@example.com", "cc bob@example.com, cc al@example.com | "},
+		{"take and assign", "take\nassign noah", "take, assign noah@example.com, ERROR assign noah | "},
+		{"two priorities", "priority low\npriority high", "priority low, priority high, ERROR priority high | "},
+		{"quiet", "take\nquiet\nx", "take, quiet | x"},
 		{"look-alike letters", "rеsolved\nx", " | rеsolved\nx"}, // Cyrillic е (T9)
 		{"full-width sigil", "＃resolved\nx", " | ＃resolved\nx"}, // T9
 		{"Kelvin sign", "ta\u212ae\nx", " | ta\u212ae\nx"},
@@ -62,7 +96,7 @@ func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
 		{"in a signature", "-- \nresolved\n", " | --\nresolved"},
 		{"under the delimiter", Delimiter + "\nresolved", ""},
 	} {
-		got := say(ReadCommands(Split([]Block{{Text: c.in}})))
+		got := say(r.ReadCommands(Split([]Block{{Text: c.in}})))
 		if c.name == "under the delimiter" || c.name == "in a signature" || c.name == "in a quote" {
 			if !strings.HasPrefix(got, " | ") {
 				t.Errorf("%s: got %q, want no command", c.name, got)
@@ -85,7 +119,7 @@ func TestCommandLinesLeaveTheText(t *testing.T) {
 		"\ntake\nin progress.\n\nLooking.\ntake\n": "Looking.\ntake\n",
 		"resolved\n": "", "Looking.\n": "Looking.\n",
 	} {
-		c := ReadCommands([]Block{{Kind: Own, Text: in}, quoted})
+		c := desk(t).ReadCommands([]Block{{Kind: Own, Text: in}, quoted})
 		var got string
 		if len(c.Blocks) == 2 {
 			got = c.Blocks[0].Text
@@ -98,18 +132,18 @@ func TestCommandLinesLeaveTheText(t *testing.T) {
 
 func TestT09ManyCommandsAreNone(t *testing.T) {
 	t.Parallel()
-	c := ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("take\n", 1000)}})
+	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("take\n", 1000)}})
 	if len(c.Errors) == 0 || len(c.List) > maxCommands+1 || len(c.Errors) > maxCommands+1 {
 		t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
 	}
-	if c := ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("#nothing\n", 1000)}}); len(c.Errors) > maxCommands+1 {
+	if c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("#nothing\n", 1000)}}); len(c.Errors) > maxCommands+1 {
 		t.Errorf("%d errors would be mailed", len(c.Errors))
 	}
 }
 
 func TestErrorsSayWhatWouldBeValid(t *testing.T) {
 	t.Parallel()
-	c := ReadCommands([]Block{{Kind: Own, Text: "#resolvd\nstatus: gone"}})
+	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: "#resolvd\nstatus: gone"}})
 	if len(c.Errors) != 2 {
 		t.Fatalf("got %+v", c.Errors)
 	}
@@ -152,11 +186,12 @@ func TestStatusCommandsFollowTheTable(t *testing.T) {
 }
 
 func FuzzCommands(f *testing.F) {
-	for _, s := range []string{"take\nx", "#a\n!b\n/c", "status: x", "\u200b\nresolved.", "“”", "> a\nresolved"} {
+	for _, s := range []string{"take\nx", "#a\n!b\n/c", "status: x", "\u200b\nresolved.", "“”", "> a\nresolved", "assign n\nteam: net\ncc [a@b.c](mailto:a@b.c)"} {
 		f.Add(s)
 	}
+	r := desk(f)
 	f.Fuzz(func(t *testing.T, s string) {
-		c := ReadCommands(Split([]Block{{Text: s}}))
+		c := r.ReadCommands(Split([]Block{{Text: s}}))
 		if len(c.List) > maxCommands+1 || len(c.Errors) > 3*maxCommands {
 			t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
 		}

@@ -3,6 +3,7 @@ package triage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type Rules struct {
 	own         map[string]bool   // support addresses and their aliases
 	box         map[string]string // each of these → its mailbox's address
 	lists       map[string]bool   // distribution lists of the teams
+	workers     []string          // technicians and administrators, sorted
 	kinds       KindPolicy
 }
 
@@ -61,6 +63,13 @@ func New(p Policy) (*Rules, error) {
 			r.box[strings.ToLower(a)] = strings.ToLower(b.Address)
 		}
 	}
+	r.workers = slices.Sorted(maps.Keys(r.technicians))
+	for a := range r.admins {
+		if !r.technicians[a] {
+			r.workers = append(r.workers, a)
+		}
+	}
+	slices.Sort(r.workers)
 	for a := range r.own {
 		r.kinds.OwnAddresses = append(r.kinds.OwnAddresses, a)
 	}
@@ -158,6 +167,9 @@ const (
 	TellStatus  Tell = "status"      // the changed status to the requester
 	TellAnswer  Tell = "answer"      // the requester's words to the assignee, else to the team
 	TellNote    Tell = "note"        // a work note to the assignee
+	TellAssign  Tell = "assigned"    // to whom somebody else has assigned the ticket
+	TellMove    Tell = "moved"       // to the team that the ticket was moved to
+	Transcribe  Tell = "transcript"  // what the commands did, to the technician
 	AnswerError Tell = "error"       // what was wrong with the commands, to the technician
 )
 
@@ -189,6 +201,13 @@ type Change struct {
 	After  ticket.Status
 }
 
+// Effect is what one command did, for the transcript.
+type Effect struct {
+	Line   string `json:"line"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after"` // the same as Before: nothing had to be done
+}
+
 // Decision is what should become of a mail, and why. Reason is one word out
 // of a fixed list, Notes say the rest to technicians.
 type Decision struct {
@@ -202,7 +221,12 @@ type Decision struct {
 	Write    *Writing       `json:"write,omitempty"`
 	Changes  []Change       `json:"changes,omitempty"`
 	Assign   string         `json:"assign,omitempty"`
-	Joins    []Address      `json:"joins,omitempty"` // new participants
+	Drop     bool           `json:"drop,omitempty"` // nobody has it any more
+	Team     string         `json:"team,omitempty"` // it is moved to
+	Priority string         `json:"priority,omitempty"`
+	Joins    []Address      `json:"joins,omitempty"`  // new participants
+	Leaves   []string       `json:"leaves,omitempty"` // participants no more
+	Effects  []Effect       `json:"effects,omitempty"`
 	Event    string         `json:"event,omitempty"` // something to note on the ticket beside the changes
 	Commands []Command      `json:"commands,omitempty"`
 	Errors   []CommandError `json:"errors,omitempty"`
@@ -365,12 +389,16 @@ func (r *Rules) openLinked(m *Message, d *Decision, f Facts, as, reason string) 
 	}
 }
 
+// maxParticipants is how many people beside the requester may follow a
+// ticket.
+const maxParticipants = 20
+
 // joining are the people in Cc of an authenticated first mail (T12).
 func (r *Rules) joining(m *Message) []Address {
 	var j []Address
 	for _, a := range m.Cc {
 		lower := strings.ToLower(a.Addr)
-		if a.Addr == "" || r.Own(a.Addr) || r.lists[lower] || r.technicians[lower] || strings.EqualFold(a.Addr, m.From.Addr) || len(j) >= 20 {
+		if a.Addr == "" || r.Own(a.Addr) || r.lists[lower] || r.technicians[lower] || strings.EqualFold(a.Addr, m.From.Addr) || len(j) >= maxParticipants {
 			continue
 		}
 		j = append(j, a)
@@ -405,7 +433,7 @@ func (r *Rules) oversize(m *Message, d *Decision, f Facts, known bool) {
 
 // fromTechnician is a technician's mail on an existing ticket.
 func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
-	cmds := ReadCommands(d.Blocks)
+	cmds := r.ReadCommands(d.Blocks)
 	if !d.Kind.Tell && d.Sender.Authenticated {
 		d.Fate, d.Reason = Appended, "bulk-mail"
 		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"mail to many; commands in it are not read"}}
@@ -431,8 +459,8 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 	}
 	if len(d.Errors) > 0 {
 		// One mail is one transaction: nothing changes, the words are kept.
-		d.Reason, d.Changes, d.Assign = "command-error", nil, ""
-		d.Commands = nil
+		d.Reason, d.Commands, d.Effects = "command-error", nil, nil
+		d.Changes, d.Assign, d.Drop, d.Team, d.Priority, d.Joins, d.Leaves = nil, "", false, "", "", nil, nil
 		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"command error"}}
 		d.Tell = []Tell{AnswerError}
 		return
@@ -445,40 +473,121 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 	if d.Write.Text == "" && len(m.Attachments) == 0 {
 		d.Write = nil
 	}
-	d.Tell = r.tellOf(d, f, len(m.Attachments) > 0)
+	d.Tell = r.tellOf(d, f)
 }
 
-// apply runs the commands against the table of transitions. The status is
-// applied after the text.
+// apply runs the commands: who has the ticket first, the status last (product
+// page 5: it is applied after the text).
 func (r *Rules) apply(cmds Commands, d *Decision, f Facts) {
+	d.Effects = make([]Effect, len(cmds.List))
 	status := f.Status
-	for _, pass := range []Verb{TakeVerb, StatusVerb} {
-		for _, c := range cmds.List {
-			if c.Verb != pass {
-				continue
-			}
-			next, err := ticket.Next(status, c.Act)
-			if c.Verb == StatusVerb && err != nil && f.Status != status && string(c.Act) == status.Label() {
-				next, err = status, nil // "take" made it so already
-			}
-			if err != nil {
-				d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: err.Error(), Valid: possible(status)})
-				continue
-			}
-			if c.Verb == TakeVerb {
-				d.Assign = d.Sender.Address
-			}
-			if next != status {
-				d.Changes = append(d.Changes, Change{c.Act, status, next})
-				status = next
-			}
+	act := func(i int) {
+		c := cmds.List[i]
+		next, err := ticket.Next(status, c.Act)
+		if c.Verb == StatusVerb && err != nil && f.Status != status && string(c.Act) == status.Label() {
+			next, err = status, nil // "take" made it so already
+		}
+		if err != nil {
+			d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: err.Error(), Valid: possible(status)})
+			return
+		}
+		if c.Verb == StatusVerb {
+			d.Effects[i] = Effect{c.Line, status.Label(), next.Label()}
+		}
+		if next != status {
+			d.Changes = append(d.Changes, Change{c.Act, status, next})
+			status = next
 		}
 	}
-	for _, c := range cmds.List {
-		if c.Verb == ReplyVerb {
+	for i, c := range cmds.List {
+		if c.Verb == StatusVerb {
+			continue
+		}
+		e := &d.Effects[i]
+		e.Line = c.Line
+		switch c.Verb {
+		case ReplyVerb:
 			d.Write.Note = false
+			e.After = "the text is a message to the requester"
+			continue
+		case NoteVerb:
+			e.After = "the text is a work note"
+			continue
+		case QuietVerb:
+			continue
+		case TakeVerb, AssignVerb:
+			e.Before, e.After = orNobody(f.Assignee), strings.ToLower(c.Value)
+			if c.Verb == TakeVerb {
+				e.After = d.Sender.Address
+			}
+			d.Assign = e.After
+			act(i)
+			continue
+		case DropVerb:
+			e.Before, e.After = orNobody(f.Assignee), orNobody("")
+			d.Drop = f.Assignee != ""
+		case TeamVerb:
+			e.Before, e.After = f.Team, c.Value
+			if f.Team != c.Value {
+				d.Team = c.Value
+			}
+		case PriorityVerb:
+			e.Before, e.After = string(f.Priority), c.Value
+			if e.Before != e.After {
+				d.Priority = c.Value
+			}
+		case CcVerb:
+			r.join(d, f, c, e)
+		case UnccVerb:
+			r.leave(d, f, c, e)
+		}
+		if f.Status == ticket.Closed && e.Before != e.After {
+			d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: "the ticket is closed", Valid: `"reopen" first, in a mail of its own`})
 		}
 	}
+	for i, c := range cmds.List {
+		if c.Verb == StatusVerb {
+			act(i)
+		}
+	}
+}
+
+func orNobody(assignee string) string {
+	if assignee == "" {
+		return "nobody"
+	}
+	return assignee
+}
+
+// join makes somebody a participant.
+func (r *Rules) join(d *Decision, f Facts, c Command, e *Effect) {
+	e.Before, e.After = "no participant", "participant"
+	switch {
+	case strings.EqualFold(c.Value, f.Requester):
+		e.Before, e.After = "requester", "requester"
+	case containsFold(f.Participants, c.Value):
+		e.Before = e.After
+	case len(f.Participants)+len(d.Joins) >= maxParticipants:
+		d.Errors = append(d.Errors, CommandError{
+			Line: c.Line, Why: fmt.Sprintf("the ticket has %d participants already", maxParticipants), Valid: "uncc somebody, or a mailing list",
+		})
+	default:
+		d.Joins = append(d.Joins, Address{Addr: c.Value})
+	}
+}
+
+// leave takes a participant off the ticket.
+func (r *Rules) leave(d *Decision, f Facts, c Command, e *Effect) {
+	e.Before, e.After = "participant", "no participant"
+	if containsFold(f.Participants, c.Value) {
+		d.Leaves = append(d.Leaves, c.Value)
+		return
+	}
+	valid := "nobody is a participant"
+	if len(f.Participants) > 0 {
+		valid = strings.Join(f.Participants[:min(len(f.Participants), 10)], ", ")
+	}
+	d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: c.Value + " is no participant of the ticket", Valid: valid})
 }
 
 // possible lists what a status command may say on a ticket of that status.
@@ -496,7 +605,7 @@ func possible(s ticket.Status) string {
 }
 
 // tellOf says who hears of what a technician's mail did.
-func (r *Rules) tellOf(d *Decision, f Facts, attached bool) []Tell {
+func (r *Rules) tellOf(d *Decision, f Facts) []Tell {
 	var tell []Tell
 	changed := len(d.Changes) > 0 && d.Changes[0].Before != d.Changes[len(d.Changes)-1].After
 	switch {
@@ -505,8 +614,19 @@ func (r *Rules) tellOf(d *Decision, f Facts, attached bool) []Tell {
 	case changed:
 		tell = append(tell, TellStatus)
 	}
-	if d.Write != nil && d.Write.Note && f.Assignee != "" && !strings.EqualFold(f.Assignee, d.Sender.Address) {
+	note := d.Write != nil && d.Write.Note
+	assigned := d.Assign != "" && d.Assign != f.Assignee && d.Assign != d.Sender.Address
+	if assigned {
+		tell = append(tell, TellAssign)
+	}
+	if note && !assigned && f.Assignee != "" && !strings.EqualFold(f.Assignee, d.Sender.Address) {
 		tell = append(tell, TellNote)
+	}
+	if d.Team != "" {
+		tell = append(tell, TellMove)
+	}
+	if len(d.Commands) > 0 && !slices.ContainsFunc(d.Commands, func(c Command) bool { return c.Verb == QuietVerb }) {
+		tell = append(tell, Transcribe)
 	}
 	return tell
 }

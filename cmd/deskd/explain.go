@@ -169,11 +169,11 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 		m.SHA256 = sha256.Sum256(raw)
 	}
 	d := rules.Decide(&m, &triage.Known{Now: time.Now()})
-	x.fill(&m, &d)
+	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body)))
 	return x
 }
 
-func (x *explained) fill(m *triage.Message, d *triage.Decision) {
+func (x *explained) fill(m *triage.Message, d *triage.Decision, c triage.Commands) {
 	x.Parsed, x.Subject, x.MessageID = true, m.Subject, m.MessageID
 	x.InReplyTo, x.References, x.Faults = m.InReplyTo, m.References, m.Faults
 	if x.From = m.From.Addr; x.From == "" {
@@ -201,7 +201,6 @@ func (x *explained) fill(m *triage.Message, d *triage.Decision) {
 	x.IsAutoReply = d.Kind.Kind == triage.KindAutoReply
 	x.NoAutoResponse = !d.Kind.Answer
 	x.MailKind, x.KindWhy, x.Sender, x.Match = string(d.Kind.Kind), d.Kind.Why, d.Sender, d.Match
-	c := triage.ReadCommands(triage.Split(m.Body))
 	x.Commands, x.CommandErrors, x.Obeyed = append(x.Commands, c.List...), c.Errors, len(d.Commands) > 0
 	x.Decision = &decisionReported{Fate: d.Fate, Reason: d.Reason, Rules: d.Reasons, Tell: d.Tell, Notes: d.Notes, Reasons: []string{}}
 	for _, r := range d.Reasons {

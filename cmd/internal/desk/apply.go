@@ -216,6 +216,10 @@ type work struct {
 	t    *store.Ticket // the ticket it is about; nil: none
 	text string        // what mails about it convey
 	held []string      // answers that were not sent, and why
+	told []string      // who was written to
+
+	movedFrom string // team that had the ticket before a command moved it
+	replyLost bool   // a reply reached nobody, and the technician was told
 }
 
 // do makes the decision happen.
@@ -345,14 +349,8 @@ func (w *work) open() error {
 	if err := w.event("created", "", string(t.Priority)+", "+t.Team, strings.Join(reasons, "; ")); err != nil {
 		return err
 	}
-	for _, a := range w.dec.Joins {
-		if err := w.tx.AddParticipant(t.Number, strings.ToLower(a.Addr), a.Name, "cc"); err != nil {
-			return err
-		}
-		w.k.participants[t.Number] = append(w.k.participants[t.Number], strings.ToLower(a.Addr))
-		if err := w.event("participant", "", strings.ToLower(a.Addr), "in Cc of the first mail"); err != nil {
-			return err
-		}
+	if err := w.join("in Cc of the first mail"); err != nil {
+		return err
 	}
 	if o.Linked == 0 {
 		return nil
@@ -361,6 +359,37 @@ func (w *work) open() error {
 		return err
 	}
 	return w.event("linked", "", o.Linked.String(), o.LinkedAs)
+}
+
+// join adds the participants that the decision names.
+func (w *work) join(why string) error {
+	n := w.t.Number
+	for _, a := range w.dec.Joins {
+		addr := strings.ToLower(a.Addr)
+		if err := w.tx.AddParticipant(n, addr, a.Name, "cc"); err != nil {
+			return err
+		}
+		w.k.participants[n] = append(slices.Clone(w.k.participants[n]), addr)
+		if err := w.event("participant", "", addr, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave takes participants off the ticket.
+func (w *work) leave() error {
+	n := w.t.Number
+	for _, addr := range w.dec.Leaves {
+		if err := w.tx.RemoveParticipant(n, addr); err != nil {
+			return err
+		}
+		w.k.participants[n] = slices.DeleteFunc(slices.Clone(w.k.participants[n]), func(p string) bool { return strings.EqualFold(p, addr) })
+		if err := w.event("participant", addr, "", ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write adds the mail's words to the ticket.
@@ -414,10 +443,31 @@ func (w *work) change() error {
 			return err
 		}
 	}
-	if a := w.dec.Assign; a != "" && !strings.EqualFold(a, w.t.Assignee) {
+	if a := strings.ToLower(w.dec.Assign); a != "" && !strings.EqualFold(a, w.t.Assignee) || w.dec.Drop && w.t.Assignee != "" {
 		before := w.t.Assignee
-		w.t.Assignee = strings.ToLower(a)
-		if err := w.event("assignee", before, w.t.Assignee, ""); err != nil {
+		w.t.Assignee = a
+		if err := w.event("assignee", before, a, ""); err != nil {
+			return err
+		}
+	}
+	if to := w.dec.Team; to != "" {
+		w.movedFrom, w.t.Team = w.t.Team, to
+		if err := w.event("team", w.movedFrom, to, ""); err != nil {
+			return err
+		}
+	}
+	if to := ticket.Priority(w.dec.Priority); to != "" {
+		before := w.t.Priority
+		w.t.Priority = to
+		if err := w.event("priority", string(before), string(to), ""); err != nil {
+			return err
+		}
+	}
+	if w.dec.Open == nil {
+		if err := w.join("by command"); err != nil {
+			return err
+		}
+		if err := w.leave(); err != nil {
 			return err
 		}
 	}

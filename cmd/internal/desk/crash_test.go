@@ -48,7 +48,7 @@ var (
 const (
 	mailsBefore, mailsIn     = 1, 7
 	ticketsBefore, ticketsIn = 1, 5
-	noticesBefore, noticesIn = 3, 5*3 + 2 + 1 // acknowledgement and two notices for each; the answer to two, the status to one
+	noticesBefore, noticesIn = 3, 5*3 + 2 + 2 // acknowledgement and two notices for each; the answer to two, the status to one, the transcript
 )
 
 // remains is what a death leaves: what the next start finds.
@@ -771,7 +771,7 @@ func (s *scenario) judgeOutbox(db *store.Store) (repeats map[string]int) {
 		}
 	}
 	n := len(s.opens)
-	if diff := cmp.Diff(map[string]int{"acknowledgement": n, "team-notice": 2 * n, "answer-notice": 2, "status-notice": 1}, kinds); diff != "" {
+	if diff := cmp.Diff(map[string]int{"acknowledgement": n, "team-notice": 2 * n, "answer-notice": 2, "status-notice": 1, "transcript": 1}, kinds); diff != "" {
 		s.t.Errorf("mails by kind (-want +got):\n%s", diff)
 	}
 	repeats = map[string]int{}

@@ -39,8 +39,14 @@ func (w *work) tell() error {
 				continue
 			}
 			err = w.toTechnician(mailout.NoteNotice, "note", w.t.Assignee)
+		case triage.TellAssign:
+			err = w.toTechnician(mailout.AssignNotice, "assigned", w.t.Assignee)
+		case triage.TellMove:
+			err = w.tellMove()
 		case triage.AnswerError:
 			err = w.answerError()
+		case triage.Transcribe:
+			err = w.transcribe()
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", t, err)
@@ -257,6 +263,28 @@ func (w *work) tellAnswer() error {
 	return w.toTeam(o)
 }
 
+// tellMove tells the team that has the ticket now.
+func (w *work) tellMove() error {
+	o := w.occasion(mailout.MoveNotice, w.key("moved"))
+	o.Before, o.After = w.movedFrom, w.t.Team
+	o.InReplyTo = w.thread(noticeKey(w.t.Number))
+	o.References = []string{o.InReplyTo}
+	return w.toTeam(o)
+}
+
+// transcribe tells a technician what the commands did, and who heard of it. A
+// mail that says that the reply reached nobody says so of the rest.
+func (w *work) transcribe() error {
+	if w.replyLost {
+		return nil
+	}
+	o := w.occasion(mailout.Transcript, w.key("transcript"))
+	o.Effects, o.Told, o.Notes = w.dec.Effects, w.told, w.held
+	o.To = []triage.Address{{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}}
+	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	return w.answer(o, w.dec.Sender.Address)
+}
+
 // toTechnician passes something on to one technician.
 func (w *work) toTechnician(kind mailout.Kind, what, addr string) error {
 	o := w.occasion(kind, w.key(what))
@@ -313,6 +341,7 @@ func (w *work) replyFailed(why string) error {
 	o.Errors = []triage.CommandError{{Line: "reply", Why: why, Valid: "reach them another way, for example by telephone"}}
 	o.To = []triage.Address{{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}}
 	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	w.replyLost = true
 	_, err := w.enqueue(o, true, w.dec.Sender.Address)
 	return err
 }
@@ -433,6 +462,9 @@ func (w *work) enqueueOne(o mailout.Occasion, answer bool, to ...string) (bool, 
 	}
 	if w.k != nil {
 		w.k.learn(c.MessageID, w.t.Number)
+	}
+	for _, a := range to {
+		w.told = append(w.told, a+" ("+strings.ReplaceAll(string(o.Kind), "-", " ")+")")
 	}
 	return true, nil
 }

@@ -535,7 +535,7 @@ func TestTechniciansReplyGoesToRequesterAndParticipantsWithItsFiles(t *testing.T
 	both(t, func(t *testing.T, o *office) {
 		o.deliver(vouched(letter("Ann <"+ann+">", "printer", "It is jammed.", "Cc: Bob <"+bob+">, "+helpList+", "+tom)))
 		ack := o.only(o.post(), mailout.Acknowledgement)
-		o.deliver(vouched(withFile("Tina <"+tina+">", "Re: [IT-1001] printer", "#reply\nSee the plan.", "plan.pdf", []byte("plan"))))
+		o.deliver(vouched(withFile("Tina <"+tina+">", "Re: [IT-1001] printer", "#reply\n#quiet\nSee the plan.", "plan.pdf", []byte("plan"))))
 		list := o.post()
 		var to []string
 		for _, p := range list {
@@ -543,7 +543,7 @@ func TestTechniciansReplyGoesToRequesterAndParticipantsWithItsFiles(t *testing.T
 			if p.Kind != string(mailout.Reply) || len(p.Attachments) != 1 || p.Attachments[0].Name != "plan.pdf" {
 				t.Errorf("%s with %+v", p.Kind, p.Attachments)
 			}
-			if !strings.Contains(p.Text(), "See the plan.") || strings.Contains(p.Text(), "#reply") {
+			if !strings.Contains(p.Text(), "See the plan.") || strings.Contains(p.Text(), "#") {
 				t.Errorf("text:\n%s", p.Text())
 			}
 			if !slices.Contains(p.InReplyTo, ack.Row.MessageID) {
@@ -704,7 +704,7 @@ func TestReplyReachesThoseItCanReach(t *testing.T) {
 	o.deliver(vouched(letter("a..nn@example.org", "printer", "x", "Cc: "+bob+", b..ob@example.org")))
 	o.wantEvent(1001, "nothing can be sent to a..nn@example.org")
 	o.post()
-	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\nHello.")))
+	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\n#quiet\nHello.")))
 	if len(list) != 1 || list[0].Recipient != bob || list[0].Kind != string(mailout.Reply) || len(list[0].To) != 1 || list[0].To[0].Addr != bob {
 		t.Errorf("mails %+v, want one to %s", list, bob)
 	}
@@ -739,7 +739,7 @@ func TestF32AddressBeyondASCIICostsTheOthersNothing(t *testing.T) {
 	o := quick(t)
 	o.deliver(vouched(letter(ann, "printer", "x", "Cc: jürgen@example.org, "+bob)))
 	o.post()
-	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\nHello.")))
+	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#reply\n#quiet\nHello.")))
 	if len(list) != 3 {
 		t.Fatalf("%d mails, want 3", len(list))
 	}
@@ -780,5 +780,74 @@ func TestT01OnlyTheWriterIsCalledVerified(t *testing.T) {
 	}
 	if got := mark(postFrom(o, vouched(letter(ann, "Re: [IT-1001]", "more"))), mailout.AnswerNotice); got != "verified" {
 		t.Errorf("proved answer: %q", got)
+	}
+}
+
+func TestCommandsAssignMoveAndGrade(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		o.post()
+		list := postFrom(o, vouched(letter(tina, "Re: [IT-1001] the scanner",
+			"assign tom\npriority: high\nteam net\ncc bob@example.org\nYou know it best.")))
+		tk := o.show(1001).Ticket
+		if tk.Assignee != tom || tk.Priority != ticket.High || tk.Team != "Network Team" || tk.Status != ticket.InProgress {
+			t.Errorf("ticket %+v", tk)
+		}
+		for _, want := range []string{
+			"assignee →" + tom, "priority medium→high", "team Helpdesk→Network Team", "participant →" + bob, "status open→in_progress: take",
+		} {
+			o.wantEvent(1001, want)
+		}
+		var got []string
+		for _, p := range list {
+			got = append(got, p.Kind+" "+p.Recipient)
+		}
+		slices.Sort(got)
+		if want := []string{"assign-notice " + tom, "move-notice " + nina, "move-notice " + tom, "status-notice " + ann, "transcript " + tina}; !slices.Equal(got, want) {
+			t.Errorf("mails %q, want %q", got, want)
+		}
+		transcript := o.only(list, mailout.Transcript)
+		text := transcript.Text()
+		for _, want := range []string{"nobody → " + tom, "medium → high", "Helpdesk → Network Team", ann + " (status notice)", nina + " (move notice)"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the transcript lacks %q:\n%s", want, text)
+			}
+		}
+		if notice := o.only(list, mailout.AssignNotice); !strings.Contains(notice.Text(), "> You know it best.") {
+			t.Errorf("the notice of the new assignee lacks the note:\n%s", notice.Text())
+		}
+
+		o.deliver(vouched(letter(tom, "Re: [IT-1001]", "drop\nuncc bob@example.org\nquiet")))
+		if d := o.show(1001); d.Ticket.Assignee != "" || len(d.Participants) != 0 {
+			t.Errorf("after drop and uncc: %+v, %+v", d.Ticket, d.Participants)
+		}
+		if list := o.post(); len(list) != 0 {
+			t.Errorf("quiet, and yet %d mails", len(list))
+		}
+	})
+}
+
+// One mail is one transaction: a line that cannot be obeyed undoes the others.
+func TestT10AllCommandsOrNone(t *testing.T) {
+	o := quick(t)
+	o.deliver(vouched(letter(ann, "printer", "x")))
+	o.post()
+	list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "assign tom\npriority high\ncc bob@example.org\nuncc eve@example.net\nwords")))
+	d := o.show(1001)
+	if d.Ticket.Assignee != "" || d.Ticket.Priority == ticket.High || len(d.Participants) != 0 || d.Ticket.Status != ticket.Open {
+		t.Errorf("something was done all the same: %+v", d.Ticket)
+	}
+	if answer := o.only(list, mailout.CommandError); !strings.Contains(answer.Text(), "no participant of the ticket") {
+		t.Errorf("answer:\n%s", answer.Text())
+	}
+	if e := d.Entries[len(d.Entries)-1]; e.Kind != "note" || !strings.Contains(e.Text, "words") {
+		t.Errorf("the words: %+v", e)
+	}
+	// What a closed ticket allows is to be reopened.
+	o.deliver(vouched(letter(tina, "Re: [IT-1001]", "close\nquiet")))
+	o.post()
+	list = postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "priority high")))
+	if answer := o.only(list, mailout.CommandError); !strings.Contains(answer.Text(), "closed") || o.show(1001).Ticket.Priority == ticket.High {
+		t.Errorf("a closed ticket was changed:\n%s", answer.Text())
 	}
 }
