@@ -3,10 +3,12 @@ package triage
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -271,39 +273,48 @@ func TestT08_ForwardedMailIsNotOwn(t *testing.T) {
 func TestSplitLeavesTheSendersOwnWords(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"a list with a heading":       "On the server I see:\n- disk full\n- no swap",
-		"a number and a heading":      "On floor 2 we have 3 printers with this fault:\nHP 4000\nHP 4100",
-		"prose with wrote":            "The vendor wrote:\nthat we should wait",
-		"journey":                     "From: Berlin\nTo: Munich\nDate: 3 May\n\nPlease book this.",
-		"labels without a sender":     "Sent: yesterday\nTo: Bob\nSubject: lamp\nIt did not come.",
-		"one label":                   "Subject: my printer\nIt jams.",
-		"dashes between parts":        "First part\n\n-----\n\nSecond part",
-		"table":                       "| Host | State |\n|------|-------|\n| db1  | down  |",
-		"mysql dump":                  "--\n-- Table structure for t\n--\nCREATE TABLE t (a int);",
-		"dashes inside a line":        "And here is a fix -- this is not a signature.",
-		"desk":                        "Here it is\n\nSent from my desk, is much easier then my mobile phone.",
-		"phone trouble":               "My iPhone does not ring.\n\nThe mail was sent by the iPhone of my colleague, who has lost it, please lock it",
-		"code":                        "```\n# comment\n--\nselect 1\n```\nDoes this run?",
-		"more than":                   "The share of failures is\n>50% since Monday",
-		"from at the start of a line": "See below.\n>From Monday on it failed.",
-		"long part below dashes":      "Two things.\n\n--\n" + strings.Repeat("This is a line of a long second part.\n", 30) + "End.",
-		"closing and a question":      "Regards,\nAnn\nCan you call me at +49 30 1234567?",
-		"thanks above a request":      "Thanks,\nplease also reset my password\n+49 30 1234567",
-		"heading forwarded":           "Forwarded message:\nplease read it to the team",
-		"heading original":            "Original message\nhad a wrong number",
-		"outlook":                     "Outlook für Windows startet nicht.",
-		"quote in the middle":         "We get this for every mail:\n\n> 550 5.1.1 User unknown\n\nPlease help.",
-		"error at the end":            "We get this for every mail:\n\n> 550 5.1.1 User unknown",
-		"answers between the lines":   "> Which printer?\n\nThe one on floor 2.\n\n> Since when?\n\nMonday.",
-		"dashed word":                 "The options are\n\n-v\n\n-Restart",
-		"time and a colon":            "At 10:30 it said:\nout of paper",
-		"mail address and a colon":    "Please add these to sales@example.org:\nbob@example.org\ncem@example.org",
-		"log of a mail server":        "2016-02-01 18:32:10 SMTP error from remote mail server after RCPT TO:<ann@example.org>:\n550 5.1.1 User unknown",
-		"log":                         "2016-02-01 18:32:10 disk full\n2016-02-01 18:32:11 gave up",
-		"appointment":                 "Room 4\n01.02.2016 18:32\n\nPlease move it.",
-		"below this line":             "The stain is above this line of the form.",
-		"confidential":                "Please make this folder confidential.",
-		"a card and a question":       "Best regards\nAnn Ash\nTel. +49 30 1234567\nWhen will you call?",
+		"a list with a heading":         "On the server I see:\n- disk full\n- no swap",
+		"a number and a heading":        "On floor 2 we have 3 printers with this fault:\nHP 4000\nHP 4100",
+		"prose with wrote":              "The vendor wrote:\nthat we should wait",
+		"journey":                       "From: Berlin\nTo: Munich\nDate: 3 May\n\nPlease book this.",
+		"labels without a sender":       "Sent: yesterday\nTo: Bob\nSubject: lamp\nIt did not come.",
+		"one label":                     "Subject: my printer\nIt jams.",
+		"dashes between parts":          "First part\n\n-----\n\nSecond part",
+		"table":                         "| Host | State |\n|------|-------|\n| db1  | down  |",
+		"mysql dump":                    "--\n-- Table structure for t\n--\nCREATE TABLE t (a int);",
+		"dashes inside a line":          "And here is a fix -- this is not a signature.",
+		"desk":                          "Here it is\n\nSent from my desk, is much easier then my mobile phone.",
+		"phone trouble":                 "My iPhone does not ring.\n\nThe mail was sent by the iPhone of my colleague, who has lost it, please lock it",
+		"code":                          "```\n# comment\n--\nselect 1\n```\nDoes this run?",
+		"more than":                     "The share of failures is\n>50% since Monday",
+		"from at the start of a line":   "See below.\n>From Monday on it failed.",
+		"long part below dashes":        "Two things.\n\n--\n" + strings.Repeat("This is a line of a long second part.\n", 30) + "End.",
+		"closing and a question":        "Regards,\nAnn\nCan you call me at +49 30 1234567?",
+		"thanks above a request":        "Thanks,\nplease also reset my password\n+49 30 1234567",
+		"heading forwarded":             "Forwarded message:\nplease read it to the team",
+		"heading original":              "Original message\nhad a wrong number",
+		"outlook":                       "Outlook für Windows startet nicht.",
+		"quote in the middle":           "We get this for every mail:\n\n> 550 5.1.1 User unknown\n\nPlease help.",
+		"error at the end":              "We get this for every mail:\n\n> 550 5.1.1 User unknown",
+		"answers between the lines":     "> Which printer?\n\nThe one on floor 2.\n\n> Since when?\n\nMonday.",
+		"dashed word":                   "The options are\n\n-v\n\n-Restart",
+		"time and a colon":              "At 10:30 it said:\nout of paper",
+		"mail address and a colon":      "Please add these to sales@example.org:\nbob@example.org\ncem@example.org",
+		"log of a mail server":          "2016-02-01 18:32:10 SMTP error from remote mail server after RCPT TO:<ann@example.org>:\n550 5.1.1 User unknown",
+		"log":                           "2016-02-01 18:32:10 disk full\n2016-02-01 18:32:11 gave up",
+		"appointment":                   "Room 4\n01.02.2016 18:32\n\nPlease move it.",
+		"below this line":               "The stain is above this line of the form.",
+		"confidential":                  "Please make this folder confidential.",
+		"environment in German":         "Hallo,\n\nbitte richten Sie Frau Meier Zugang zum Umweltportal ein.",
+		"an office of the environment":  "Das Umweltamt kann keine Mails senden.",
+		"both sides":                    "the printer no longer prints on both sides to save paper.",
+		"a call under a closing":        "Thanks\nAnn\nPlease call me on +49 30 1234567 before noon",
+		"an address in a sentence":      "Kind regards\nAnn Ash\n\nThe error is at https://intra.example/vpn today.",
+		"a serial number":               "Gruß\nAnn\n\nDie Seriennummer ist 12345678",
+		"a phone's line that goes on":   "See above.\n\nSent from my iPhone mails get lost since Monday.",
+		"a program's line that goes on": "See above.\n\nSent from Outlook it never arrives",
+		"an entry of a list":            "Two problems:\n\n-Outlook Absturz",
+		"a card and a question":         "Best regards\nAnn Ash\nTel. +49 30 1234567\nWhen will you call?",
 	} {
 		if got, _ := NewText(undecided(text)); got != strings.TrimSpace(text) {
 			t.Errorf("%s: new text is %q\nwant %q", name, got, text)
@@ -465,7 +476,7 @@ func TestIsThanksKnowsThanksAlone(t *testing.T) {
 		"Tack så mycket", "Mange tak", "Tusen takk", "Kiitos paljon", "Dziękuję bardzo", "Děkuji moc", "Ďakujem pekne", "Köszönöm szépen", "Mulțumesc mult", "Спасибо большое", "Дякую",
 		"Благодаря", "Ευχαριστώ πολύ", "Teşekkür ederim", "תודה רבה", "شكرا جزيلا", "谢谢", "非常感谢！", "謝謝您", "ありがとうございました", "감사합니다", "Cảm ơn bạn", "ขอบคุณครับ", "Terima kasih banyak", "Hvala lijepa",
 	} {
-		if !IsThanks(text) {
+		if !IsThanks(text, "Ann Ash", "bob", "jonas.weber", "Ana") {
 			t.Errorf("%q is thanks", text)
 		}
 	}
@@ -473,8 +484,9 @@ func TestIsThanksKnowsThanksAlone(t *testing.T) {
 		"", "Ann", "ok", "Thanks, but it still fails", "Thanks. Please reopen", "Thanks, can you also reset my password?", "No thanks", "Thanks\nReopen", "Danke. Drucker defekt.",
 		"Danke, aber es geht nicht", "Danke, Drucker kaputt", "Merci, mais ça ne marche pas", "Gracias pero no funciona", "Grazie, ma non va", "谢谢，还是不行", "ありがとう、まだ動きません",
 		"Спасибо, но не работает", "Thanks, printer 2 too", "Thanks for nothing, the VPN is down", "Thanks again. I have a new laptop and need Outlook", "Thanks?", strings.Repeat("thanks ", 100),
+		"Thanks, not Fixed", "Thanks\nScreen Flickers", "Danke\nMonitor Schwarz", "Thanks, Monitor Flickers", "Danke Passwort Abgelaufen", "Thanks, help", "Thanks\nhelp",
 	} {
-		if IsThanks(text) {
+		if IsThanks(text, "Ann Ash", "bob") {
 			t.Errorf("%q is not only thanks", text)
 		}
 	}
@@ -532,6 +544,43 @@ func TestT28_SplitGetsThroughLongTextsOfAnything(t *testing.T) {
 		if got := joinBlocks(Split(undecided(text))); got != text {
 			t.Errorf("%s: the text is another one", name)
 		}
+		linear(t, name, func(n int) func() {
+			body := undecided(strings.Repeat(unit, n/len(unit)))
+			return func() { Split(body) }
+		})
+	}
+}
+
+func TestT28_SubjectsOfBeginningsOfTagsAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	r := desk(t)
+	for _, unit := range []string{"[IT-", "[IT-1", "Re: ", "Re[", "[[", "[IT-1]"} {
+		linear(t, unit, func(n int) func() {
+			s := strings.Repeat(unit, n/len(unit)) + "]"
+			return func() { r.Subject(s) }
+		})
+	}
+}
+
+// linear fails where four times the input takes far more than four times as
+// long. It asks for a long time, too, since machines stop now and then; what
+// is quadratic takes minutes here.
+func linear(t *testing.T, name string, prepare func(n int) func()) {
+	t.Helper()
+	best := func(n int) time.Duration {
+		work, least := prepare(n), time.Duration(math.MaxInt64)
+		for range 3 {
+			start := time.Now()
+			work()
+			if least = min(least, time.Since(start)); least < 10*time.Millisecond {
+				break
+			}
+		}
+		return least
+	}
+	const n = 16 << 10
+	if one, four := best(n), best(4*n); four > 12*one && four > time.Second {
+		t.Errorf("%s: %d bytes take %v, four times as many %v", name, n, one, four)
 	}
 }
 

@@ -111,6 +111,10 @@ func prefixOf(s string) (word, rest string, ok bool) {
 	return w, strings.TrimSpace(after), true
 }
 
+// maxDigits bounds the search for the end of a tag: a subject may be long, and
+// hold many beginnings of tags (T28).
+const maxDigits = 20
+
 // ownTag reads "[IT-1042]" at the start of s and gives its length in bytes, or
 // 0. Only ASCII is matched, so that no look-alike passes for our tag (T33).
 func ownTag(s string, prefixes []string) (ticket.Number, int) {
@@ -119,7 +123,7 @@ func ownTag(s string, prefixes []string) (ticket.Number, int) {
 		if len(s) <= head || !strings.EqualFold(s[1:1+len(p)], p) || s[1+len(p)] != '-' || !ascii(s[:head]) {
 			continue
 		}
-		end := strings.IndexByte(s[head:], ']')
+		end := strings.IndexByte(s[head:min(len(s), head+maxDigits)], ']')
 		if end < 0 {
 			continue
 		}
