@@ -308,7 +308,12 @@ func (c *checker) authentication() {
 		names []string
 	}{{"authentication.servers", t.Servers}, {"authentication.borders", t.Borders}} {
 		for i, name := range list.names {
-			if key := list.key + "[" + strconv.Itoa(i) + "]"; !isHostName(name) && !c.about(key) {
+			ours := isHostName(name)
+			if list.key == "authentication.borders" {
+				begin, open := strings.CutSuffix(name, "*")
+				ours = isHostName(strings.TrimPrefix(name, ".")) || open && len(begin) >= 4 || net.ParseIP(name) != nil
+			}
+			if key := list.key + "[" + strconv.Itoa(i) + "]"; !ours && !c.about(key) {
 				c.add(key, "%q is no server's name; write it as it stands in the mail's header, such as mx.example.org", name)
 			}
 		}

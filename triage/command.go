@@ -2,6 +2,7 @@ package triage
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -90,7 +91,22 @@ var valued = map[string]Verb{"assign": AssignVerb, "team": TeamVerb, "priority":
 // keys are the words that make a command in the form "key: value".
 var keys = map[string]Verb{
 	"status": StatusVerb, "owner": AssignVerb, "assignee": AssignVerb, "assign": AssignVerb, "queue": TeamVerb, "team": TeamVerb,
-	"priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb,
+	"priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb, "reply": ReplyVerb, "public": ReplyVerb,
+}
+
+// mistyped gives the key that somebody meant who wrote almost that: long ones
+// only, since short words are near to many.
+func mistyped(key string) string {
+	best, least := "", 3
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if len(k) < 5 || key == "" || k[0] != key[0] {
+			continue
+		}
+		if d := distance(key, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
 }
 
 // verbsInWords lists in errors what may follow a sigil.
@@ -163,7 +179,7 @@ func (r *Rules) ReadCommands(blocks []Block) Commands {
 		c.Text = withoutLines(text, block)
 		c.Blocks = withoutBlock(blocks, block)
 	}
-	c.Errors = append(c.Errors, conflicts(c.List, c.Text)...)
+	c.Errors = append(c.Errors, conflicts(c.List)...)
 	return c
 }
 
@@ -242,8 +258,17 @@ func (r *Rules) readLine(line string) (cmd Command, bad *CommandError, isCommand
 		s, meant = rest, true
 	}
 	var value string
-	if key, v, ok := strings.Cut(s, ":"); ok && keys[strings.TrimSpace(key)] != "" {
-		cmd.Verb, value, meant = keys[strings.TrimSpace(key)], strings.TrimSpace(v), true
+	key, v, keyed := strings.Cut(s, ":")
+	if key = strings.TrimSpace(key); keyed && keys[key] == "" {
+		if near := mistyped(key); near != "" {
+			return wrong(fmt.Sprintf("there is no %q", key+":"), near+": "+strings.TrimSpace(v))
+		}
+	}
+	if keyed && keys[key] != "" {
+		cmd.Verb, value, meant = keys[key], strings.TrimSpace(v), true
+		if cmd.Verb == ReplyVerb {
+			return wrong("the text does not stand behind it", "reply on a line of its own, and the text beneath it")
+		}
 		if cmd.Verb == StatusVerb {
 			w, ok := wordFor(value)
 			if !ok || w.verb != StatusVerb {
@@ -326,8 +351,8 @@ func distance(a, b string) int {
 	return min(row[len(b)], 3)
 }
 
-// conflicts finds commands that contradict each other or lack their text.
-func conflicts(list []Command, text string) []CommandError {
+// conflicts finds commands that contradict each other.
+func conflicts(list []Command) []CommandError {
 	// What no two commands of a mail may speak of differently.
 	about := map[Verb]string{
 		StatusVerb: "one status", TakeVerb: "one assignee", DropVerb: "one assignee", AssignVerb: "one assignee", TeamVerb: "one team",
@@ -347,12 +372,6 @@ func conflicts(list []Command, text string) []CommandError {
 		}
 		if !again && subject != "" {
 			said[subject] = c
-		}
-		if c.Verb == ReplyVerb && text == "" {
-			errs = append(errs, CommandError{
-				Line: c.Line, Why: "there is no text to send to the requester",
-				Valid: "reply on a line of its own, and the text beneath it",
-			})
 		}
 	}
 	return errs

@@ -175,30 +175,30 @@ const (
 
 // Opening is the ticket that a decision opens.
 type Opening struct {
-	Subject   string
-	Requester Address
-	Priority  ticket.Priority
-	Team      string
-	Assignee  string
-	Tags      []string
-	Linked    ticket.Number // an earlier ticket it has to do with, or 0
-	LinkedAs  string        // "follow-up", "claims", "forward", "other mailbox"
+	Subject   string          `json:"subject"`
+	Requester Address         `json:"requester"`
+	Priority  ticket.Priority `json:"priority"`
+	Team      string          `json:"team"`
+	Assignee  string          `json:"assignee,omitempty"`
+	Tags      []string        `json:"tags,omitempty"`
+	Linked    ticket.Number   `json:"linked,omitempty"`    // an earlier ticket it has to do with, or 0
+	LinkedAs  string          `json:"linked_as,omitempty"` // "follow-up", "claims", "forward", "other mailbox"
 }
 
 // Writing is the entry that a decision adds to a ticket.
 type Writing struct {
-	Note     bool    // a work note, seen by technicians only; else a message
-	Author   Address // as shown
-	Verified bool    // the author was authenticated
-	Text     string  // the author's own new text, without commands
-	Flags    []string
+	Note     bool     `json:"note"`     // a work note, seen by technicians only; else a message
+	Author   Address  `json:"author"`   // as shown
+	Verified bool     `json:"verified"` // the author was authenticated
+	Text     string   `json:"-"`        // the author's own new text, without commands
+	Flags    []string `json:"flags,omitempty"`
 }
 
 // Change is a step of a ticket's status.
 type Change struct {
-	Act    ticket.Act
-	Before ticket.Status
-	After  ticket.Status
+	Act    ticket.Act    `json:"act"`
+	Before ticket.Status `json:"before"`
+	After  ticket.Status `json:"after"`
 }
 
 // Effect is what one command did, for the transcript.
@@ -453,7 +453,7 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 		})
 	}
 	if len(cmds.Errors) == 0 {
-		r.apply(cmds, d, f)
+		r.apply(cmds, len(m.Attachments) > 0, d, f)
 	} else {
 		d.Errors = cmds.Errors
 	}
@@ -478,7 +478,7 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 
 // apply runs the commands: who has the ticket first, the status last (product
 // page 5: it is applied after the text).
-func (r *Rules) apply(cmds Commands, d *Decision, f Facts) {
+func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts) {
 	d.Effects = make([]Effect, len(cmds.List))
 	status := f.Status
 	act := func(i int) {
@@ -507,6 +507,12 @@ func (r *Rules) apply(cmds Commands, d *Decision, f Facts) {
 		e.Line = c.Line
 		switch c.Verb {
 		case ReplyVerb:
+			if d.Write.Text == "" && !attached {
+				d.Errors = append(d.Errors, CommandError{
+					Line: c.Line, Why: "there is no text to send to the requester",
+					Valid: "reply on a line of its own, and the text beneath it",
+				})
+			}
 			d.Write.Note = false
 			e.After = "the text is a message to the requester"
 			continue
@@ -648,7 +654,7 @@ func (r *Rules) fromRequester(m *Message, d *Decision, f Facts) {
 		if f.Status == ticket.Resolved {
 			act = ticket.Reopen
 		}
-	case f.Status == ticket.Resolved && IsThanks(d.NewText) && len(m.Attachments) == 0:
+	case f.Status == ticket.Resolved && IsThanks(d.NewText, r.namesAround(m, f)...) && len(m.Attachments) == 0:
 		d.Reason, d.Tell = "thanks", nil
 		return
 	}
@@ -666,6 +672,21 @@ func (r *Rules) fromRequester(m *Message, d *Decision, f Facts) {
 			d.Reason = "reopened"
 		}
 	}
+}
+
+// namesAround are the names that may stand beside thanks: the writer's own and
+// those of the people thanked.
+func (r *Rules) namesAround(m *Message, f Facts) []string {
+	names := []string{m.From.Name, localOf(m.From.Addr), localOf(f.Assignee)}
+	for _, w := range r.workers {
+		names = append(names, localOf(w))
+	}
+	return names
+}
+
+func localOf(addr string) string {
+	local, _, _ := strings.Cut(addr, "@")
+	return local
 }
 
 // reportText is a delivery report in one line for the timeline.

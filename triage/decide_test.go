@@ -49,6 +49,12 @@ func outcome(d Decision) string {
 	return s
 }
 
+// attaching adds a file.
+func attaching(m *Message) *Message {
+	m.Attachments = []Attachment{{Part: "2", Name: "plan.pdf", Size: 4}}
+	return m
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	r := desk(t)
@@ -77,6 +83,8 @@ func TestDecide(t *testing.T) {
 		{"answer to a closed ticket", written("ann@example.com", tag, "Again"), knowing(closed), "new_ticket closed-ticket linked 1042 as follow-up, message, tell acknowledge, tell notify team"},
 		{"requester closes", proven(written("ann@example.com", tag, "Close.")), knowing(facts()), "appended answer 1042, message, in_progress→closed, tell answer"},
 		{"somebody closes in the requester's name", written("ann@example.com", tag, "close"), knowing(facts()), "appended answer 1042, message, tell answer"},
+		{"reply with nothing but a file", attaching(proven(written("noah@example.com", tag, "reply"))), knowing(facts()), "appended commands 1042, message, tell reply, tell transcript"},
+		{"reply with nothing", proven(written("noah@example.com", tag, "reply")), knowing(facts()), "appended command-error 1042, note, tell error"},
 		{"requester writes a technician's command", proven(written("ann@example.com", tag, "resolved")), knowing(facts()), "appended answer 1042, message, tell answer"},
 		{"forward", written("ann@example.com", "Fwd: [IT-1042] VPN", "see below"), knowing(facts()), "new_ticket forward linked 1042 as forward, message, tell acknowledge, tell notify team"},
 		{"other mailbox", written("ann@example.com", tag, "x"), knowing(with(func(f *Facts) { f.Mailbox = "hr-it@example.com" })), "new_ticket other-mailbox linked 1042 as other mailbox, message, tell acknowledge, tell notify team"},

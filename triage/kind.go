@@ -249,7 +249,11 @@ func programMark(m *Message, p KindPolicy) (KindVerdict, bool) {
 	if answer == "" && (k.generated != "" || k.suppress != "" || k.null != "") {
 		// Programs that answer do not always say so: Exchange calls its
 		// vacation answers auto-generated.
-		if autoSubject(m.Subject) != notAuto {
+		kind := autoSubject(m.Subject)
+		if kind == mayBe && len(m.InReplyTo) == 0 && !containsAny(ownWords(m), absentTexts) {
+			kind = notAuto // "Absence of heartbeat from db1" is an alert
+		}
+		if kind != notAuto {
 			answer = first(k.generated, k.suppress, k.null)
 		} else if k.null != "" && (len(m.InReplyTo) > 0 || k.generated != "") {
 			answer = k.null
@@ -501,7 +505,7 @@ func vacation(m *Message) (KindVerdict, bool) {
 	if kind == notAuto {
 		return KindVerdict{}, false
 	}
-	text := strings.ToLower(strings.Join(strings.Fields(clip(OwnText(m.Body), 4000)), " "))
+	text := ownWords(m)
 	away, comes := containsAny(text, absentTexts), containsAny(text, returnTexts)
 	asks := strings.ContainsAny(text, "?？")
 	answers := len(m.InReplyTo) > 0 || len(m.References) > 0
@@ -519,6 +523,12 @@ func vacation(m *Message) (KindVerdict, bool) {
 		v.Opens, v.Tell = true, true
 	}
 	return v, true
+}
+
+// ownWords is the beginning of what the writer wrote, in lower case on one
+// line.
+func ownWords(m *Message) string {
+	return strings.ToLower(strings.Join(strings.Fields(clip(OwnText(m.Body), 4000)), " "))
 }
 
 func containsAny(s string, list []string) bool {

@@ -257,6 +257,28 @@ func TestT16_VacationAnswersWithoutAMark(t *testing.T) {
 	}
 }
 
+// A mark of a program and a subject that begins like a vacation answer's make
+// no vacation answer: monitoring writes of absence, too.
+func TestT16_AlertsThatSpeakOfAbsenceOpenTickets(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		subject, text, mark string
+		want                Kind
+	}{
+		{"Absence of heartbeat from db1", "Since 9:00.", "Auto-Submitted: auto-generated", KindAlert},
+		{"Отсутствие связи с хостом db1", "x", "Auto-Submitted: auto-generated", KindAlert},
+		{"不在线告警 db1", "x", "Auto-Submitted: auto-generated", KindAlert},
+		{"Away team laptop battery low", "x", "Auto-Submitted: auto-generated", KindAlert},
+		{"Vacation request workflow failed", "x", "X-Auto-Response-Suppress: All", KindAlert},
+		{"Away until Monday", "I am away and read no mail.", "Auto-Submitted: auto-generated", KindAutoReply},
+		{"Out of office: printer", "Back on Monday.", "X-Auto-Response-Suppress: All", KindAutoReply},
+	} {
+		if v := Classify(mailWith("Subject: "+c.subject, "Text: "+c.text, c.mark), KindPolicy{}); v.Kind != c.want {
+			t.Errorf("%q is %s (%s), want %s", c.subject, v.Kind, v.Why, c.want)
+		}
+	}
+}
+
 func TestT17_OnlyOurOwnLoopMarkCounts(t *testing.T) {
 	t.Parallel()
 	s, other := NewSigner([]byte(strings.Repeat("k", 32))), NewSigner([]byte(strings.Repeat("x", 32)))

@@ -182,7 +182,7 @@ var disclaimerWords = [][]string{
 }
 
 // printPleas are the lines that ask to spare paper.
-var printPleas = phrases(`consider the environment before printing,think before you print,do you really need to print,save paper,umwelt,bevor sie diese e-mail ausdrucken,muss diese e-mail wirklich ausgedruckt,
+var printPleas = phrases(`consider the environment before printing,think before you print,do you really need to print,please save paper,save paper and trees,denken sie an die umwelt,denk an die umwelt,der umwelt zuliebe,schonen sie die umwelt,umwelt schonen,an unsere umwelt,bevor sie diese e-mail ausdrucken,muss diese e-mail wirklich ausgedruckt,
 	avant d'imprimer,avant d’imprimer,antes de imprimir,prima di stampare,denk aan het milieu,tänk på miljön,tænk på miljøet,tenk på miljøet,zanim wydrukujesz,než vytisknete,mielőtt kinyomtat,перед печатью`)
 
 // automaticSubjects begin the subject of an automatic answer.

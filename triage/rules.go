@@ -180,12 +180,36 @@ func fold(s string) string {
 	return strings.Join(strings.Fields(cases.Fold().String(norm.NFKC.String(s))), " ")
 }
 
-// find says whether the word stands in the folded text as a whole word or, for
-// a beginning, at the start of one. Linear in the text.
-func (m matcher) find(folded string) bool {
-	if m.re != nil {
-		return m.re.MatchString(folded)
+// found is the text of a place: as it was written, for expressions, and folded,
+// for words.
+type found struct{ written, folded string }
+
+// find says whether the word is in the text of a kind of place. Linear in the
+// text.
+func (m matcher) find(kind string, text found) bool {
+	switch {
+	case m.re != nil:
+		return m.re.MatchString(text.written)
+	case kind == "sender" || kind == "domain":
+		return m.names(text.folded)
 	}
+	return m.stands(text.folded)
+}
+
+// names says whether the word is the address or domain, or its beginning with
+// a star. A domain stands for those below it, too, and behind "@" for the
+// addresses in it; "example.com" is not in "not-example.com".
+func (m matcher) names(addr string) bool {
+	if m.prefix {
+		return strings.HasPrefix(addr, m.folded)
+	}
+	return addr == m.folded || strings.HasSuffix(addr, m.folded) && strings.HasPrefix(m.folded, "@") ||
+		!strings.Contains(m.folded, "@") && strings.HasSuffix(addr, "."+m.folded)
+}
+
+// stands says whether the word is in the folded text as a whole word or, for a
+// beginning, at the start of one.
+func (m matcher) stands(folded string) bool {
 	for from := 0; ; {
 		i := strings.Index(folded[from:], m.folded)
 		if i < 0 {
@@ -216,11 +240,12 @@ func inWord(r rune) bool {
 // rule that names a team wins, every match is kept as a reason.
 func (r *Rules) sort(m *Message, newText string) sorting {
 	s := sorting{priority: r.p.DefaultPriority, team: r.p.DefaultTeam}
-	texts := map[place]string{}
-	look := func(p place) string {
+	texts := map[place]found{}
+	look := func(p place) found {
 		t, ok := texts[p]
 		if !ok {
-			t = fold(placeText(m, p, newText))
+			t.written = norm.NFC.String(placeText(m, p, newText))
+			t.folded = fold(t.written)
 			texts[p] = t
 		}
 		return t
@@ -272,11 +297,11 @@ func lost(r Reason, s sorting) string {
 	return strings.Join(l, "; ")
 }
 
-func (rl *rule) match(look func(place) string) (word, where string, ok bool) {
+func (rl *rule) match(look func(place) found) (word, where string, ok bool) {
 	for _, p := range rl.places {
 		text := look(p)
 		for _, w := range rl.words {
-			if w.find(text) {
+			if w.find(p.kind, text) {
 				name := placeNames[p.kind]
 				if p.kind == "header" {
 					name = p.header + " field"

@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -30,7 +31,7 @@ type Sender struct {
 // the one address of the one From field; Reply-To and Sender never count (T3,
 // T4).
 func (r *Rules) sender(m *Message) Sender {
-	s := Sender{Address: strings.ToLower(m.From.Addr), Name: m.From.Name, Role: Stranger}
+	s := Sender{Address: lowerASCII(m.From.Addr), Name: m.From.Name, Role: Stranger}
 	if s.Address == "" {
 		s.Why = "the From field names no single author"
 		if m.FromFault != "" {
@@ -59,19 +60,21 @@ func (r *Rules) prove(m *Message) (proof, why string) {
 	if t.Network {
 		return "network", "the settings trust everything that reaches this mailbox"
 	}
-	from := domainOf(strings.ToLower(m.From.Addr))
+	from := domainOf(lowerASCII(m.From.Addr))
 	zone := r.borderZone(m)
 	var said []AuthResult
 	var server string
 	for i, a := range m.AuthResults {
 		switch {
-		case a.Pos >= zone:
+		// Exchange Online writes its field below lines of its own machines,
+		// whose names change, and always above what came with the mail.
 		case a.Server == "" && t.ExchangeOnline && i == 0:
 			said, server = append(said, a.Results...), "Exchange Online"
 			if a.Broken {
 				return "", "the Authentication-Results field of our server cannot be read"
 			}
-		case a.Server != "" && containsFold(t.Servers, a.Server):
+		case a.Pos >= zone:
+		case a.Server != "" && containsASCII(t.Servers, a.Server):
 			if a.Broken {
 				return "", "the Authentication-Results field of our server cannot be read"
 			}
@@ -203,11 +206,32 @@ func judge(said []AuthResult, from, server string) (proof, why string, decided b
 // with the mail (RFC 8601, section 4.1 and 5).
 func (r *Rules) borderZone(m *Message) int {
 	for _, rec := range m.Received {
-		if !containsFold(r.p.Trust.Borders, rec.By) && !containsFold(r.p.Trust.Servers, rec.By) {
+		if !containsASCII(r.p.Trust.Servers, rec.By) && !r.border(rec.By) {
 			return rec.Pos
 		}
 	}
 	return len(m.Header)
+}
+
+// border says whether a host is one of our own: named whole, by the end of its
+// name (".outlook.com") or by its beginning ("2002:*"), as the machines of big
+// providers must be.
+func (r *Rules) border(host string) bool {
+	host = lowerASCII(host)
+	for _, b := range r.p.Trust.Borders {
+		b = lowerASCII(b)
+		begin, open := strings.CutSuffix(b, "*")
+		if host == b || open && strings.HasPrefix(host, begin) || strings.HasPrefix(b, ".") && strings.HasSuffix(host, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsASCII compares names of servers: letters beyond ASCII that fold to
+// one in it are another name (T2).
+func containsASCII(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(l string) bool { return lowerASCII(l) == lowerASCII(s) })
 }
 
 // loginOf is the login that Postfix notes with smtpd_sasl_authenticated_header

@@ -128,6 +128,9 @@ func mobileLine(s string) bool {
 	framed := false
 	for _, b := range mobileBegins {
 		if strings.HasPrefix(s, b) {
+			if goesOn(head) {
+				return false
+			}
 			framed = true
 			break
 		}
@@ -149,6 +152,27 @@ func mobileLine(s string) bool {
 		}
 	}
 	return false
+}
+
+// goesOn says whether words follow a device that say something of their own:
+// "sent from my iPhone mails get lost". How it was sent may stand there: "using
+// the app".
+func goesOn(head string) bool {
+	end := 0
+	for _, d := range devices {
+		if i := strings.LastIndex(head, d); i >= 0 {
+			end = max(end, i+len(d))
+		}
+	}
+	rest := strings.Fields(strings.TrimLeftFunc(head[end:], func(r rune) bool { return r != ' ' }))
+	if len(rest) <= 2 {
+		return false
+	}
+	switch rest[0] {
+	case "mail", "on", "using", "via", "with", "powered", "over", "by", "mit", "über", "par", "avec", "sur", "con", "por", "com", "med", "met":
+		return false
+	}
+	return true
 }
 
 // outlookLine is the advertisement under mail of Outlook's phone program.
@@ -193,7 +217,7 @@ func (c *cutter) foot(start, last int) int {
 	if size > 120 && size < 6000 && c.disclaimer(first, last) {
 		return first
 	}
-	if last-first <= 2 {
+	if last-first <= 2 && first > start {
 		low := strings.ToLower(c.lines[first].text)
 		for _, p := range printPleas {
 			if strings.Contains(low, p) && len(low) < 250 && !strings.HasSuffix(low, "?") {
@@ -201,10 +225,21 @@ func (c *cutter) foot(start, last int) int {
 			}
 		}
 	}
-	if last-first == 1 && first > start && dashedName(c.lines[first].text) {
+	if last-first == 1 && first > start && dashedName(c.lines[first].text) && !c.listed(start, first) {
 		return first
 	}
 	return -1
+}
+
+// listed says whether line i may be an entry of a list: the words above it end
+// with a colon, or are an entry too.
+func (c *cutter) listed(start, i int) bool {
+	for i--; i >= start; i-- {
+		if s := strings.TrimSpace(c.lines[i].text); s != "" {
+			return strings.HasSuffix(s, ":") || strings.ContainsRune("-*•·", []rune(s)[0])
+		}
+	}
+	return false
 }
 
 func listFoot(s string) bool {
@@ -328,7 +363,17 @@ func sentence(s string) bool {
 	case '?', '!', ':':
 		return true
 	}
-	return len(strings.Fields(s)) > 9 && !strings.Contains(s, "|") && !strings.Contains(s, "@")
+	words := strings.Fields(s)
+	if strings.ContainsAny(s, "|@") {
+		return false
+	}
+	small := 0
+	for _, w := range words {
+		if r, _ := utf8.DecodeRuneInString(w); unicode.IsLower(r) {
+			small++
+		}
+	}
+	return len(words) > 9 || len(words) >= 5 && (small >= 3 || s[len(s)-1] == '.')
 }
 
 // contactLine says whether a line has a telephone number or an address.
@@ -336,11 +381,14 @@ func contactLine(s string) bool {
 	if strings.Contains(s, "@") || strings.Contains(s, "www.") || strings.Contains(s, "://") {
 		return true
 	}
-	digits := 0
+	digits, first := 0, -1
 	for i := 0; i < len(s); i++ {
 		if s[i] >= '0' && s[i] <= '9' {
-			digits++
+			if digits++; first < 0 {
+				first = i
+			}
 		}
 	}
-	return digits >= 7
+	// A label of a word or two stands before a telephone number, and no clause.
+	return digits >= 7 && len(strings.Fields(s[:first])) <= 2
 }

@@ -3,16 +3,22 @@ package triage
 import (
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // IsThanks says whether a text is nothing but thanks, in any of some thirty
 // languages: such an answer does not reopen a resolved ticket. Every word must
-// be one that thanks are made of; a name may follow. One word more and it may
-// be a request, so that the ticket is better reopened.
-func IsThanks(text string) bool {
+// be one that thanks are made of, or be in one of the names (or addresses) of
+// those who take part. One word more and it may be a request, so that the
+// ticket is better reopened.
+func IsThanks(text string, names ...string) bool {
 	if len(text) > 400 {
 		return false
+	}
+	known := map[string]bool{}
+	for _, n := range names {
+		for _, w := range strings.FieldsFunc(strings.ToLower(n), notInName) {
+			known[w] = true
+		}
 	}
 	thanked := false
 	n := 0
@@ -24,7 +30,7 @@ func IsThanks(text string) bool {
 		if n++; n > 6 {
 			return false
 		}
-		ok, here := thanksLine(line, thanked)
+		ok, here := thanksLine(line, known)
 		if !ok {
 			return false
 		}
@@ -34,8 +40,8 @@ func IsThanks(text string) bool {
 }
 
 // thanksLine says whether a line adds nothing to thanks, and whether it has
-// thanks itself. After thanks a line may be a name.
-func thanksLine(line string, after bool) (ok, thanked bool) {
+// thanks itself.
+func thanksLine(line string, names map[string]bool) (ok, thanked bool) {
 	low := strings.ToLower(line)
 	for _, p := range thanksInside {
 		if strings.Contains(low, p) {
@@ -49,53 +55,23 @@ func thanksLine(line string, after bool) (ok, thanked bool) {
 		return false, false
 	}
 	words := strings.FieldsFunc(low, notInName)
-	unknown := 0
 	for i, w := range words {
 		switch {
 		case thanksWords[w]:
 			thanked = true
-		case politeWords[w]:
+		case w == "help" && (i == 0 || !politeWords[words[i-1]]): // "Thanks, help"
+			return false, false
+		case politeWords[w], names[w] && !askingWords[w]:
 		default:
-			// Somebody's name: at the end and close to the thanks.
-			if unknown++; unknown > 2 || i < len(words)-2 {
-				unknown = 99
-			}
+			return false, false
 		}
 	}
-	if unknown == 0 {
-		return true, thanked
-	}
-	named := strings.FieldsFunc(line, notInName)
-	if len(named) < unknown || unknown > 2 {
-		return after && len(named) <= 3 && isName(named), thanked
-	}
-	tail := named[len(named)-unknown:]
-	switch {
-	case !isName(tail):
-		return false, false
-	case len(words) == unknown:
-		return after, thanked
-	}
-	// "Danke, Ann" but not "Danke. Drucker kaputt".
-	at := strings.LastIndex(line, tail[0])
-	return thanked && !strings.ContainsAny(line[:at], ".!:;"), thanked
+	return true, thanked
 }
 
 // notInName parts words; what joins names is no border.
 func notInName(r rune) bool {
 	return !unicode.IsLetter(r) && !unicode.Is(unicode.Mn, r) && r != '\'' && r != '-'
-}
-
-// isName says whether all words begin with a capital, and none is one that
-// asks for something.
-func isName(words []string) bool {
-	for _, w := range words {
-		r, _ := utf8.DecodeRuneInString(w)
-		if !unicode.IsUpper(r) || askingWords[strings.ToLower(w)] || strings.ToUpper(w) == w && utf8.RuneCountInString(w) > 3 {
-			return false
-		}
-	}
-	return true
 }
 
 // thanksWords say thanks by themselves.
