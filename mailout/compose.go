@@ -232,6 +232,7 @@ type view struct {
 	Reasons, Notes, Files         []string
 	Effects                       []triage.Effect
 	Told                          []string
+	Undo                          bool // something was changed that can be taken back
 	Faults                        []triage.CommandError
 	OneFault                      bool
 	Links                         links
@@ -275,6 +276,7 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	for _, e := range o.Effects {
 		e = triage.Effect{Line: long(e.Line), Before: short(e.Before), After: short(e.After)}
 		v.Effects = append(v.Effects, e)
+		v.Undo = v.Undo || e.Before != "" && e.Before != e.After
 	}
 	for _, t := range o.Told {
 		v.Told = append(v.Told, long(t))

@@ -106,6 +106,23 @@ func (tx *Tx) AddEvent(e Event) error {
 	return nil
 }
 
+// LastEvents gives up to limit events of a ticket's timeline, this
+// transaction's too: the newest ones, the oldest of them first.
+func (tx *Tx) LastEvents(n ticket.Number, limit int) ([]Event, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[eventRow](tx, "SELECT * FROM events WHERE chain = ? ORDER BY seq DESC LIMIT ?", int64(n), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the last events of ticket %d: %w", n, err)
+	}
+	events := make([]Event, len(rows))
+	for i := range rows {
+		events[len(rows)-1-i] = rows[i].event()
+	}
+	return events, nil
+}
+
 // deskChain loads and locks the desk's own chain.
 func (tx *Tx) deskChain() (*deskChain, error) {
 	if tx.desk == nil {

@@ -88,6 +88,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(nil, err)
 	try(nil, s.Renew(ctx, lease, time.Minute))
 	mustWrite(t, s, func(tx *Tx) error {
+		try(tx.LastEvents(1001, 5))
 		try(tx.Tickets([]ticket.Number{1001, second}))
 		try(tx.Participants([]ticket.Number{1001}))
 		try(tx.TicketsByID([]string{"a", "b"}))

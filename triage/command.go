@@ -37,6 +37,7 @@ const (
 	ReplyVerb    Verb = "reply"
 	NoteVerb     Verb = "note"
 	QuietVerb    Verb = "quiet"
+	UndoVerb     Verb = "undo"
 )
 
 // CommandError is a line that was meant as a command and cannot be obeyed.
@@ -83,6 +84,7 @@ var grammar = []word{
 	{"public", ReplyVerb, ""},
 	{"note", NoteVerb, ""},
 	{"quiet", QuietVerb, ""},
+	{"undo", UndoVerb, ""},
 }
 
 // valued are the verbs that take a value.
@@ -110,7 +112,7 @@ func mistyped(key string) string {
 }
 
 // verbsInWords lists in errors what may follow a sigil.
-const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, reply, note, quiet"
+const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, reply, note, quiet, undo"
 
 func wordFor(text string) (word, bool) {
 	for _, w := range grammar {

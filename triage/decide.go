@@ -227,6 +227,7 @@ type Decision struct {
 	Joins    []Address      `json:"joins,omitempty"`  // new participants
 	Leaves   []string       `json:"leaves,omitempty"` // participants no more
 	Effects  []Effect       `json:"effects,omitempty"`
+	Undo     bool           `json:"undo,omitempty"`  // TakeBack has to complete it
 	Event    string         `json:"event,omitempty"` // something to note on the ticket beside the changes
 	Commands []Command      `json:"commands,omitempty"`
 	Errors   []CommandError `json:"errors,omitempty"`
@@ -452,17 +453,23 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 			Why: "the mail can be read in more than one way, so its commands were not obeyed", Valid: "a plain text mail",
 		})
 	}
-	if len(cmds.Errors) == 0 {
-		r.apply(cmds, len(m.Attachments) > 0, d, f)
-	} else {
+	undo, bad := asksUndo(cmds.List)
+	switch {
+	case bad != nil:
+		d.Errors = append(cmds.Errors, *bad)
+	case len(cmds.Errors) > 0:
 		d.Errors = cmds.Errors
+	case undo:
+		d.Undo, d.Reason, d.Commands, d.Blocks = true, "undo", cmds.List, cmds.Blocks
+		if d.Write.Text == "" && len(m.Attachments) == 0 {
+			d.Write = nil
+		}
+		return
+	default:
+		r.apply(cmds, len(m.Attachments) > 0, d, f)
 	}
 	if len(d.Errors) > 0 {
-		// One mail is one transaction: nothing changes, the words are kept.
-		d.Reason, d.Commands, d.Effects = "command-error", nil, nil
-		d.Changes, d.Assign, d.Drop, d.Team, d.Priority, d.Joins, d.Leaves = nil, "", false, "", "", nil, nil
-		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"command error"}}
-		d.Tell = []Tell{AnswerError}
+		r.refuseCommands(m, d)
 		return
 	}
 	d.Commands, d.Blocks = cmds.List, cmds.Blocks
@@ -474,6 +481,15 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 		d.Write = nil
 	}
 	d.Tell = r.tellOf(d, f)
+}
+
+// refuseCommands makes a decision of one whose Errors say what is wrong: one
+// mail is one transaction, so nothing changes and the words are kept.
+func (r *Rules) refuseCommands(m *Message, d *Decision) {
+	d.Reason, d.Commands, d.Effects, d.Undo = "command-error", nil, nil, false
+	d.Changes, d.Assign, d.Drop, d.Team, d.Priority, d.Joins, d.Leaves = nil, "", false, "", "", nil, nil
+	d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"command error"}}
+	d.Tell = []Tell{AnswerError}
 }
 
 // apply runs the commands: who has the ticket first, the status last (product

@@ -143,7 +143,13 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	if m.setOff {
 		return d.setAside(tx, m, in)
 	}
-	dec := d.rules.Decide(&m.msg, k.facts(m, d.now()))
+	facts := k.facts(m, d.now())
+	dec := d.rules.Decide(&m.msg, facts)
+	if dec.Undo {
+		if err := d.undo(tx, m, facts, &dec); err != nil {
+			return fmt.Errorf("undo on %d: %w", dec.Ticket, err)
+		}
+	}
 	w := &work{Desk: d, tx: tx, k: k, m: m, dec: dec, in: &in}
 	if err := w.do(); err != nil {
 		return fmt.Errorf("act on <%s>: %w", brief(m.msg.MessageID), err)
@@ -164,6 +170,23 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	k.remember(m.Box.Mailbox, in)
 	m.file = mailin.Done
 	m.told = []any{"intake", in.ID, "message_id", brief(in.MessageID), "uid", m.UID, "action", dec.Fate, "ticket", int64(in.Ticket), "reason", dec.Reason}
+	return nil
+}
+
+// undoDepth is how many of a ticket's last events undo looks through.
+const undoDepth = 200
+
+// undo completes the decision on an undo with the ticket's timeline.
+func (d *Desk) undo(tx *store.Tx, m *mail, k *triage.Known, dec *triage.Decision) error {
+	events, err := tx.LastEvents(dec.Ticket, undoDepth)
+	if err != nil {
+		return err
+	}
+	past := make([]triage.Past, len(events))
+	for i, e := range events {
+		past[i] = triage.Past{Intake: e.Intake, At: e.At, Actor: e.Actor, What: e.What, Before: e.Before, After: e.After}
+	}
+	d.rules.TakeBack(&m.msg, dec, k.Tickets[dec.Ticket], past, d.now())
 	return nil
 }
 

@@ -851,3 +851,36 @@ func TestT10AllCommandsOrNone(t *testing.T) {
 		t.Errorf("a closed ticket was changed:\n%s", answer.Text())
 	}
 }
+
+func TestUndoTakesBackWhatOneMailDid(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "assign tom\npriority high\nteam net\ncc bob@example.org\nresolved")))
+		o.post()
+		o.clock.add(10 * time.Minute)
+		list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "Undo.")))
+		d := o.show(1001)
+		if tk := d.Ticket; tk.Assignee != "" || tk.Priority != ticket.Medium || tk.Team != triage.Helpdesk || tk.Status != ticket.Open || !tk.ResolvedAt.IsZero() || len(d.Participants) != 0 {
+			t.Errorf("after the undo: %+v, %+v", tk, d.Participants)
+		}
+		o.wantEvent(1001, "status resolved→open: undo")
+		if err := o.store.VerifyChain(t.Context(), 1001); err != nil {
+			t.Error(err)
+		}
+		transcript := o.only(list, mailout.Transcript)
+		if text := transcript.Text(); !strings.Contains(text, "high → medium") || !strings.Contains(text, "resolved → open") {
+			t.Errorf("transcript:\n%s", text)
+		}
+
+		// Nobody takes back what somebody else has changed since, nor what is long ago.
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "priority high")))
+		o.deliver(vouched(letter(tom, "Re: [IT-1001]", "priority critical")))
+		o.post()
+		o.only(postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "undo"))), mailout.CommandError)
+		o.clock.add(16 * time.Minute)
+		o.only(postFrom(o, vouched(letter(tom, "Re: [IT-1001]", "undo"))), mailout.CommandError)
+		if p := o.show(1001).Ticket.Priority; p != ticket.Critical {
+			t.Errorf("priority %s", p)
+		}
+	})
+}
