@@ -219,41 +219,42 @@ type outcome struct {
 }
 
 // Sent records that the server took the mail.
-func (s *Store) Sent(ctx context.Context, id int64, answer string) error {
-	return s.finish(ctx, id, outcome{accept, time.Time{}, answer})
+func (s *Store) Sent(ctx context.Context, r Row, answer string) error {
+	return s.finish(ctx, r, outcome{accept, time.Time{}, answer})
 }
 
 // Later records that the server did not take it now; it is tried again at due.
-func (s *Store) Later(ctx context.Context, id int64, due time.Time, answer string) error {
-	return s.finish(ctx, id, outcome{postpone, due, answer})
+func (s *Store) Later(ctx context.Context, r Row, due time.Time, answer string) error {
+	return s.finish(ctx, r, outcome{postpone, due, answer})
 }
 
 // Uncertain records that the connection ended after the final dot, so that the
 // server may have taken the mail. It is sent once more at due, the same bytes;
 // when that ends so too, the row stays uncertain for a person to look at.
-func (s *Store) Uncertain(ctx context.Context, id int64, due time.Time, answer string) error {
-	return s.finish(ctx, id, outcome{cut, due, answer})
+func (s *Store) Uncertain(ctx context.Context, r Row, due time.Time, answer string) error {
+	return s.finish(ctx, r, outcome{cut, due, answer})
 }
 
 // Failed records the server's final no, or that it was given up, and tells so
 // in the timeline of the ticket, or of the desk, in the same transaction.
-func (s *Store) Failed(ctx context.Context, id int64, answer string) error {
-	return s.finish(ctx, id, outcome{refuse, time.Time{}, answer})
+func (s *Store) Failed(ctx context.Context, r Row, answer string) error {
+	return s.finish(ctx, r, outcome{refuse, time.Time{}, answer})
 }
 
-// finish records the end of an attempt. The row must still be leased to this
-// process, else *LeaseLost: a sender that was too slow does not overwrite what
-// the next one found.
-func (s *Store) finish(ctx context.Context, id int64, o outcome) error {
-	err := s.Write(ctx, func(tx *Tx) error { return tx.finish(id, o) })
+// finish records the end of an attempt at a row as Claim gave it. The claim
+// must be the row's last, which its number of attempts tells, and this
+// process's, else *LeaseLost: a sender that was too slow does not overwrite
+// what the next one found, not even one of its own process.
+func (s *Store) finish(ctx context.Context, r Row, o outcome) error {
+	err := s.Write(ctx, func(tx *Tx) error { return tx.finish(r, o) })
 	if err != nil {
-		return fmt.Errorf("record %q for row %d of the outbox: %w", o.step, id, err)
+		return fmt.Errorf("record %q for row %d of the outbox: %w", o.step, r.ID, err)
 	}
 	return nil
 }
 
-func (tx *Tx) finish(id int64, o outcome) error {
-	rows, err := find[outboxRow](tx, "SELECT * FROM outbox WHERE id = ?"+tx.s.dialect.forUpdate(), id)
+func (tx *Tx) finish(claimed Row, o outcome) error {
+	rows, err := find[outboxRow](tx, "SELECT * FROM outbox WHERE id = ?"+tx.s.dialect.forUpdate(), claimed.ID)
 	if err != nil {
 		return err
 	}
@@ -261,8 +262,8 @@ func (tx *Tx) finish(id int64, o outcome) error {
 		return ErrNotFound
 	}
 	r := rows[0]
-	if State(r.State) != Sending || string(r.LeaseSession) != tx.s.session {
-		return &LeaseLost{Name: fmt.Sprintf("outbox row %d", id), Holder: string(r.LeaseOwner)}
+	if State(r.State) != Sending || string(r.LeaseSession) != tx.s.session || int(r.Attempts) != claimed.Attempts {
+		return &LeaseLost{Name: fmt.Sprintf("outbox row %d", claimed.ID), Holder: string(r.LeaseOwner)}
 	}
 	if o.step == cut && r.Cuts > 0 {
 		o.step, o.due = cutAgain, time.Time{}
@@ -277,7 +278,7 @@ func (tx *Tx) finish(id int64, o outcome) error {
 	}
 	to := moves()[Sending][o.step]
 	err = tx.exec("UPDATE outbox SET state = ?, due_at = ?, sent_at = ?, cuts = cuts + ?, answer = ?, lease_owner = '', "+
-		"lease_session = '', lease_until = NULL WHERE id = ?", string(to), at(o.due), at(sent), cuts, text(o.answer), id)
+		"lease_session = '', lease_until = NULL WHERE id = ?", string(to), at(o.due), at(sent), cuts, text(o.answer), claimed.ID)
 	if err != nil || to != Failed {
 		return err
 	}

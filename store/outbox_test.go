@@ -70,14 +70,14 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 		later := clock.at.Add(time.Hour)
 		cases := []struct {
 			name string
-			end  func(id int64) error
+			end  func(r Row) error
 			want State
 			due  time.Time
 		}{
-			{"sent", func(id int64) error { return s.Sent(t.Context(), id, "250 ok") }, Sent, time.Time{}},
-			{"later", func(id int64) error { return s.Later(t.Context(), id, later, "451 busy") }, Queued, later},
-			{"uncertain", func(id int64) error { return s.Uncertain(t.Context(), id, later, "cut") }, Uncertain, later},
-			{"failed", func(id int64) error { return s.Failed(t.Context(), id, "550 no") }, Failed, time.Time{}},
+			{"sent", func(r Row) error { return s.Sent(t.Context(), r, "250 ok") }, Sent, time.Time{}},
+			{"later", func(r Row) error { return s.Later(t.Context(), r, later, "451 busy") }, Queued, later},
+			{"uncertain", func(r Row) error { return s.Uncertain(t.Context(), r, later, "cut") }, Uncertain, later},
+			{"failed", func(r Row) error { return s.Failed(t.Context(), r, "550 no") }, Failed, time.Time{}},
 		}
 		for i, c := range cases {
 			o := outgoing(c.name, n, 0, fmt.Sprintf("%d@example.org", i))
@@ -86,7 +86,7 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 			if len(rows) != 1 || rows[0].State != Sending || rows[0].Attempts != 1 || !bytes.Equal(rows[0].Body, o.Body) || rows[0].LeaseOwner != "desk1" {
 				t.Fatalf("%s: claimed %+v", c.name, rows)
 			}
-			if err := c.end(rows[0].ID); err != nil {
+			if err := c.end(rows[0]); err != nil {
 				t.Fatal(err)
 			}
 			got := stateOf(t, s, rows[0].ID)
@@ -94,7 +94,7 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, got)
 			}
 			var lost *LeaseLost
-			if err := c.end(rows[0].ID); !errors.As(err, &lost) {
+			if err := c.end(rows[0]); !errors.As(err, &lost) {
 				t.Errorf("%s once more = %v, want *LeaseLost", c.name, err)
 			}
 		}
@@ -102,7 +102,7 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 		if err != nil || len(d.Events) != 1 || d.Events[0].What != "delivery failed" || d.Events[0].After != "3@example.org" || d.Events[0].Reason != "550 no" {
 			t.Errorf("events after a failure: %+v, %v", d.Events, err)
 		}
-		if err := s.Sent(t.Context(), 99, ""); !errors.Is(err, ErrNotFound) {
+		if err := s.Sent(t.Context(), Row{ID: 99}, ""); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Sent(99) = %v, want ErrNotFound", err)
 		}
 	})
@@ -117,7 +117,7 @@ func TestF30_UncertainIsSentOnceMoreByItself(t *testing.T) {
 			if len(rows) != 1 || rows[0].Attempts != attempt || len(rows[0].Body) == 0 {
 				t.Fatalf("attempt %d: %+v", attempt, rows)
 			}
-			if err := s.Uncertain(t.Context(), rows[0].ID, clock.at, "cut"); err != nil {
+			if err := s.Uncertain(t.Context(), rows[0], clock.at, "cut"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,14 +148,38 @@ func TestF35_RowOfADeadDaemonIsClaimedAgain(t *testing.T) {
 		t.Fatalf("after the lease's end: %+v", rows)
 	}
 	var lost *LeaseLost
-	for _, err := range []error{s[0].Sent(t.Context(), 1, "late"), s[0].Failed(t.Context(), 1, "late"), s[0].Later(t.Context(), 1, clock.at, "late")} {
+	for _, err := range []error{
+		s[0].Sent(t.Context(), first[0], "late"), s[0].Failed(t.Context(), first[0], "late"), s[0].Later(t.Context(), first[0], clock.at, "late"),
+	} {
 		if !errors.As(err, &lost) || lost.Holder != "b" {
 			t.Errorf("a stale sender: %v, want *LeaseLost to b", err)
 		}
 	}
-	if err := s[1].Sent(t.Context(), 1, "ok"); err != nil {
+	if err := s[1].Sent(t.Context(), stateOf(t, s[1], 1), "ok"); err != nil {
 		t.Error(err)
 	}
+}
+
+// The lease may end while its holder is busy, and the next claim may be of the
+// same process.
+func TestF35_LateResultOfAnEarlierClaimIsNotTaken(t *testing.T) {
+	t.Parallel()
+	onClock(t, func(t *testing.T, s *Store, clock *stopped) {
+		enqueue(t, s, outgoing("k", 0, 0, "ann@example.org"))
+		first := claimed(t, s, 1)[0]
+		clock.at = clock.at.Add(time.Minute)
+		second := claimed(t, s, 1)[0]
+		var lost *LeaseLost
+		if err := s.Failed(t.Context(), first, "late"); !errors.As(err, &lost) {
+			t.Errorf("the first claim's result: %v, want *LeaseLost", err)
+		}
+		if got := stateOf(t, s, first.ID); got.State != Sending {
+			t.Errorf("after it the row is %s, want it in the hand of the second claim", got.State)
+		}
+		if err := s.Sent(t.Context(), second, "ok"); err != nil {
+			t.Errorf("the second claim's result: %v", err)
+		}
+	})
 }
 
 func TestMovesAreATable(t *testing.T) {
@@ -233,13 +257,13 @@ func TestF37_OrderIsKeptUntilTheFirstRetryHasFailed(t *testing.T) {
 			t.Errorf("NextDue = %s, %v, %v, want the end of the leases", due, ok, err)
 		}
 		for _, id := range []int64{3, 4, 5, 6} {
-			if err := s.Sent(t.Context(), id, "ok"); err != nil {
+			if err := s.Sent(t.Context(), stateOf(t, s, id), "ok"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		later := func(d time.Duration) {
 			t.Helper()
-			if err := s.Later(t.Context(), 1, clock.at.Add(d), "451"); err != nil {
+			if err := s.Later(t.Context(), stateOf(t, s, 1), clock.at.Add(d), "451"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -254,11 +278,11 @@ func TestF37_OrderIsKeptUntilTheFirstRetryHasFailed(t *testing.T) {
 		want(2) // the first retry has failed: it blocks no longer
 		clock.at = clock.at.Add(4 * time.Hour)
 		want(1) // the lease of 2 has ended: both could go, so the earlier one does
-		if err := s.Sent(t.Context(), 1, "ok"); err != nil {
+		if err := s.Sent(t.Context(), stateOf(t, s, 1), "ok"); err != nil {
 			t.Fatal(err)
 		}
 		want(2)
-		if err := s.Sent(t.Context(), 2, "ok"); err != nil {
+		if err := s.Sent(t.Context(), stateOf(t, s, 2), "ok"); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok, err := s.NextDue(t.Context()); ok || err != nil {
@@ -274,13 +298,13 @@ func TestF37_ARowDueBehindALaterLeaseIsNotForgotten(t *testing.T) {
 		enqueue(t, s, outgoing("1", a, 0, "ann@example.org"), outgoing("2", a, 0, "ann@example.org"))
 		for range 2 { // the second one may overtake now
 			claimed(t, s, 1)
-			if err := s.Later(t.Context(), 1, clock.at.Add(time.Second), "451"); err != nil {
+			if err := s.Later(t.Context(), stateOf(t, s, 1), clock.at.Add(time.Second), "451"); err != nil {
 				t.Fatal(err)
 			}
 			clock.at = clock.at.Add(time.Second)
 		}
 		claimed(t, s, 1)
-		if err := s.Later(t.Context(), 1, clock.at.Add(time.Second), "451"); err != nil {
+		if err := s.Later(t.Context(), stateOf(t, s, 1), clock.at.Add(time.Second), "451"); err != nil {
 			t.Fatal(err)
 		}
 		if got := ids(claimed(t, s, 1)); !slices.Equal(got, []int64{2}) {
@@ -342,18 +366,18 @@ func TestF37_ClaimsNeverOverlapNorOvertake(t *testing.T) {
 				}
 			},
 			"finish": func(rt *rapid.T) {
-				for id := range sending {
+				for id, r := range sending {
 					var err error
 					due := clock.at.Add(time.Duration(rapid.IntRange(0, 300).Draw(rt, "s")) * time.Second)
 					switch rapid.IntRange(0, 3).Draw(rt, "how") {
 					case 0:
-						err = s.Sent(t.Context(), id, "ok")
+						err = s.Sent(t.Context(), r, "ok")
 					case 1:
-						err = s.Later(t.Context(), id, due, "later")
+						err = s.Later(t.Context(), r, due, "later")
 					case 2:
-						err = s.Uncertain(t.Context(), id, due, "cut")
+						err = s.Uncertain(t.Context(), r, due, "cut")
 					case 3:
-						err = s.Failed(t.Context(), id, "no")
+						err = s.Failed(t.Context(), r, "no")
 					}
 					if err != nil {
 						rt.Fatalf("finish: %v", err)

@@ -77,7 +77,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(nil, err)
 	rows, err := s.Claim(ctx, 5, time.Minute)
 	try(nil, err)
-	try(nil, s.Sent(ctx, rows[0].ID, "ok"))
+	try(nil, s.Sent(ctx, rows[0], "ok"))
 	_, _, err = s.NextDue(ctx)
 	try(nil, err)
 	try(nil, s.VerifyChain(ctx, 1001))

@@ -83,7 +83,7 @@ func (d *Desk) takeBack(ctx context.Context) {
 func (d *Desk) putBack(ctx context.Context, r store.Row) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := d.store.Later(ctx, r.ID, d.now(), "not sent: the desk was stopped"); err != nil {
+	if err := d.store.Later(ctx, r, d.now(), "not sent: the desk was stopped"); err != nil {
 		d.log.Warn("claimed mail not put back", "outbox", r.ID, "err", err)
 	}
 }
@@ -127,18 +127,18 @@ func (d *Desk) send(ctx context.Context, r store.Row) {
 	switch {
 	case err == nil:
 		log.Info("sent", "reason", answer)
-		err = d.store.Sent(record, r.ID, answer)
+		err = d.store.Sent(record, r, answer)
 	case errors.As(err, &refused):
 		log.Error("refused for good", "err", err)
-		err = d.store.Failed(record, r.ID, err.Error())
+		err = d.store.Failed(record, r, err.Error())
 	case errors.As(err, &uncertain):
 		log.Warn("perhaps sent; once more", "err", err)
-		err = d.store.Uncertain(record, r.ID, now.Add(time.Minute), err.Error())
+		err = d.store.Uncertain(record, r, now.Add(time.Minute), err.Error())
 	default:
 		due, again := mailout.Next(r.Attempts, r.CreatedAt, now, r.GiveUp, rand.Float64())
 		if !again {
 			log.Error("given up", "err", err)
-			err = d.store.Failed(record, r.ID, "given up after "+now.Sub(r.CreatedAt).Round(time.Minute).String()+": "+err.Error())
+			err = d.store.Failed(record, r, "given up after "+now.Sub(r.CreatedAt).Round(time.Minute).String()+": "+err.Error())
 			break
 		}
 		// Once the hold is mended, mail need not wait longer than the hold.
@@ -146,7 +146,7 @@ func (d *Desk) send(ctx context.Context, r store.Row) {
 			due = held.Until
 		}
 		log.Warn("not sent yet", "err", err)
-		err = d.store.Later(record, r.ID, due, err.Error())
+		err = d.store.Later(record, r, due, err.Error())
 	}
 	if err != nil {
 		log.Error("result not recorded", "err", err)

@@ -374,7 +374,7 @@ func (o *office) post() []posted {
 			return all
 		}
 		for _, r := range rows {
-			if err := o.store.Sent(o.t.Context(), r.ID, "250 ok"); err != nil {
+			if err := o.store.Sent(o.t.Context(), r, "250 ok"); err != nil {
 				o.t.Fatalf("Sent: %v", err)
 			}
 			m := mailin.Parse(r.Body, mailin.Limits{})
