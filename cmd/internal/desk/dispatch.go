@@ -11,9 +11,18 @@ import (
 	"deskd/store"
 )
 
-// sendLease is how long a claimed mail stays ours. It is longer than a send
-// can take, so that no other daemon takes it up meanwhile.
-const sendLease = 20 * time.Minute
+// sendTime is how long sending one mail may take before it is cut short:
+// enough for a server that uses up its time in every phase (mailout), and for
+// 10 MiB on a line of 64 kbit/s.
+const sendTime = 50 * time.Minute
+
+// sendLease is how long a claimed mail stays ours. It ends so much later than
+// the sending that what came of it is written down before anybody, also
+// another sender of this daemon, can take the mail up again.
+const sendLease = sendTime + 10*time.Minute
+
+// sendGrace is how long a stop lets the mail in hand be finished (F39).
+const sendGrace = 15 * time.Second
 
 // Wake tells Dispatch that the outbox may have something to send.
 func (d *Desk) Wake() {
@@ -24,43 +33,41 @@ func (d *Desk) Wake() {
 }
 
 // Dispatch sends what is in the outbox until ctx ends. Mails in hand are
-// finished or, at the end of the grace that the Mailer's context gives, put
-// back. Several daemons may do so at once.
+// finished or, at the end of a grace, cut short. Several daemons may do so at
+// once.
 func (d *Desk) Dispatch(ctx context.Context) error {
-	rows := make(chan store.Row)
-	var wg sync.WaitGroup
+	d.takeBack(ctx)
+	var senders sync.WaitGroup
 	for range d.o.Senders {
-		wg.Go(func() {
-			for r := range rows {
-				d.send(ctx, r)
-				d.Wake() // what waited for this mail's turn may go now
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				d.sendNext(ctx)
 			}
 		})
 	}
-	defer wg.Wait()
-	defer close(rows)
-	d.takeBack(ctx)
-	for ctx.Err() == nil {
-		claimed, err := d.store.Claim(ctx, 2*d.o.Senders, sendLease)
-		if err != nil {
-			if ctx.Err() == nil {
-				d.log.Warn("outbox not read", "err", err)
-			}
-			d.sleep(ctx, 5*time.Second)
-			continue
-		}
-		for _, r := range claimed {
-			select {
-			case rows <- r:
-			case <-ctx.Done():
-				d.putBack(ctx, r)
-			}
-		}
-		if len(claimed) == 0 {
-			d.sleep(ctx, d.untilDue(ctx))
-		}
-	}
+	senders.Wait()
 	return nil
+}
+
+// sendNext sends the mail whose turn it is, or waits until there may be one. A
+// sender claims for itself, when it is free: no mail waits for a sender while
+// its lease runs.
+func (d *Desk) sendNext(ctx context.Context) {
+	claimed, err := d.store.Claim(ctx, 1, sendLease)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			d.log.Warn("outbox not read", "err", err)
+		}
+		pause(ctx, 5*time.Second)
+	case len(claimed) == 0:
+		d.sleep(ctx, d.untilDue(ctx))
+	case ctx.Err() != nil:
+		d.putBack(ctx, claimed[0])
+	default:
+		d.Wake() // there may be one for another sender too
+		d.send(ctx, claimed[0])
+	}
 }
 
 // takeBack frees what the process before this one had claimed when it died.
@@ -111,11 +118,8 @@ func (d *Desk) sleep(ctx context.Context, long time.Duration) {
 
 // send hands one mail over and records what came of it.
 func (d *Desk) send(ctx context.Context, r store.Row) {
-	// A stop lets the mail in hand be finished, within a grace.
-	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	sending, cancel := inHand(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(15*time.Second, cancel) })()
-
 	answer, err := d.o.Mailer.Send(sending, mailout.Envelope{From: r.From, To: r.Recipient, Data: r.Body, Attempt: r.Attempts})
 	record, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer stop()
@@ -157,6 +161,14 @@ func (d *Desk) send(ctx context.Context, r store.Row) {
 		detail = "mail is accepted"
 	}
 	d.beatSMTP(record, s, detail)
+}
+
+// inHand gives the time in which a mail is sent: sendTime, but after a stop
+// only a grace.
+func inHand(ctx context.Context) (context.Context, context.CancelFunc) {
+	sending, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), sendTime, errors.New("it took longer than "+sendTime.String()))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, cancel) })
+	return sending, func() { stop(); cancel() }
 }
 
 // beatSMTP writes down how the mail server answers, at changes and now and

@@ -3,11 +3,13 @@ package desk
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"deskd/mailin"
@@ -284,9 +286,79 @@ func TestF34MailIsGivenUpWithAnEventAndNoMail(t *testing.T) {
 	o.wantStates("failed "+ann, "failed desktop-team@example.org")
 }
 
-// A stop lets the mail in hand be finished, and leaves what was only claimed
-// to the next start.
-func TestF39StopFinishesTheMailInHandAndPutsBackTheRest(t *testing.T) {
+// While a mail is slow to be sent, the others go out by the other sender, and
+// no lease runs of one that nobody sends yet.
+func TestF35ASlowMailLeavesTheOthersFree(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		release := make(chan struct{})
+		dots := make(chan mailouttest.Event, 100)
+		server.Behave(func(e mailouttest.Event) mailouttest.Do {
+			if e.Step == mailouttest.Dot {
+				dots <- e
+				<-release
+			}
+			return mailouttest.Do{}
+		})
+		o.deliver(letter(ann, "one", "x"), letter(bob, "two", "x"))
+		stop := o.dispatching()
+		<-dots
+		<-dots
+		var states []string
+		for _, r := range o.rows() {
+			states = append(states, fmt.Sprintf("%s after %d", r.State, r.Attempts))
+		}
+		slices.Sort(states)
+		if want := []string{"queued after 0", "queued after 0", "sending after 1", "sending after 1"}; !slices.Equal(states, want) {
+			t.Errorf("while two mails are in hand\n got %q\nwant %q", states, want)
+		}
+		release <- struct{}{} // one of them goes on, and the sender takes the others
+		server.Wait(t, had+1)
+		for range 2 {
+			<-dots
+			release <- struct{}{}
+		}
+		server.Wait(t, had+3)
+		close(release)
+		server.Wait(t, had+4)
+		stop()
+		server.Behave(nil)
+	}, withServer(server))
+}
+
+func TestF35SendingEndsBeforeTheLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		sending, cancel := inHand(t.Context())
+		defer cancel()
+		<-sending.Done()
+		if took := time.Since(start); took != sendTime || took > sendLease-time.Minute {
+			t.Errorf("cut short after %v, want %v, well before the lease of %v", took, sendTime, sendLease)
+		}
+	})
+}
+
+func TestF39SendingEndsSoonAfterAStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		sending, cancel := inHand(ctx)
+		defer cancel()
+		time.Sleep(time.Minute)
+		stop()
+		start := time.Now()
+		<-sending.Done()
+		if took := time.Since(start); took != sendGrace {
+			t.Errorf("cut short %v after the stop, want %v", took, sendGrace)
+		}
+	})
+}
+
+// A stop lets the mail in hand be finished, and leaves the rest to the next
+// start.
+func TestF39StopFinishesTheMailInHandAndLeavesTheRest(t *testing.T) {
 	server := mailouttest.Start(t, mailouttest.Options{})
 	both(t, func(t *testing.T, o *office) {
 		had := len(server.Mails())
