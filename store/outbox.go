@@ -244,7 +244,8 @@ func (s *Store) Failed(ctx context.Context, r Row, answer string) error {
 // finish records the end of an attempt at a row as Claim gave it. The claim
 // must be the row's last, which its number of attempts tells, and this
 // process's, else *LeaseLost: a sender that was too slow does not overwrite
-// what the next one found, not even one of its own process.
+// what the next one found, not even one of its own process. To record the same
+// end twice is no error: after an *Unknown one it is how to look it up (F26).
 func (s *Store) finish(ctx context.Context, r Row, o outcome) error {
 	err := s.Write(ctx, func(tx *Tx) error { return tx.finish(r, o) })
 	if err != nil {
@@ -261,7 +262,10 @@ func (tx *Tx) finish(claimed Row, o outcome) error {
 	if len(rows) == 0 {
 		return ErrNotFound
 	}
-	r := rows[0]
+	r, to := rows[0], moves()[Sending][o.step]
+	if State(r.State) == to && int(r.Attempts) == claimed.Attempts && string(r.Answer) == clean(o.answer) {
+		return nil
+	}
 	if State(r.State) != Sending || string(r.LeaseSession) != tx.s.session || int(r.Attempts) != claimed.Attempts {
 		return &LeaseLost{Name: fmt.Sprintf("outbox row %d", claimed.ID), Holder: string(r.LeaseOwner)}
 	}
@@ -276,7 +280,6 @@ func (tx *Tx) finish(claimed Row, o outcome) error {
 	if o.step == accept {
 		sent = tx.now
 	}
-	to := moves()[Sending][o.step]
 	err = tx.exec("UPDATE outbox SET state = ?, due_at = ?, sent_at = ?, cuts = cuts + ?, answer = ?, lease_owner = '', "+
 		"lease_session = '', lease_until = NULL WHERE id = ?", string(to), at(o.due), at(sent), cuts, text(o.answer), claimed.ID)
 	if err != nil || to != Failed {

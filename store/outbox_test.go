@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,9 +95,12 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 			if got.State != c.want || !got.Due.Equal(c.due) || got.Answer == "" || got.LeaseOwner != "" || got.SentAt.IsZero() == (c.want == Sent) {
 				t.Errorf("%s: %+v", c.name, got)
 			}
+			if err := c.end(rows[0]); err != nil {
+				t.Errorf("%s once more = %v, want no error and nothing changed", c.name, err)
+			}
 			var lost *LeaseLost
-			if err := c.end(rows[0]); !errors.As(err, &lost) {
-				t.Errorf("%s once more = %v, want *LeaseLost", c.name, err)
+			if err := s.Later(t.Context(), rows[0], later, "another end"); !errors.As(err, &lost) {
+				t.Errorf("another end after %s = %v, want *LeaseLost", c.name, err)
 			}
 		}
 		d, err := s.Show(t.Context(), n)
@@ -178,6 +183,34 @@ func TestF35_LateResultOfAnEarlierClaimIsNotTaken(t *testing.T) {
 		}
 		if err := s.Sent(t.Context(), second, "ok"); err != nil {
 			t.Errorf("the second claim's result: %v", err)
+		}
+	})
+}
+
+// The connection may be lost in the commit of a result that is there; whoever
+// records it again must not take it for somebody else's.
+func TestF26_ResultOfAnUnknownCommitIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		var cut atomic.Bool
+		s := openWith(t, url, Options{Wrap: storetest.Wrap(storetest.Hooks{After: func(op storetest.Op, _ string) error {
+			if op == storetest.Commit && cut.CompareAndSwap(true, false) {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}})})
+		enqueue(t, s, outgoing("k", newTicket(t, s).Number, 0, "ann@example.org"))
+		r := claimed(t, s, 1)[0]
+		cut.Store(true)
+		var unknown *Unknown
+		if err := s.Failed(t.Context(), r, "550 no"); !errors.As(err, &unknown) {
+			t.Fatalf("Failed = %v, want *Unknown", err)
+		}
+		if err := s.Failed(t.Context(), r, "550 no"); err != nil {
+			t.Errorf("Failed again = %v", err)
+		}
+		if n := count(t, s, "SELECT count(*) FROM events WHERE what = 'delivery failed'"); n != 1 {
+			t.Errorf("%d events, want 1", n)
 		}
 	})
 }
