@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -21,8 +22,11 @@ const sendTime = 50 * time.Minute
 // another sender of this daemon, can take the mail up again.
 const sendLease = sendTime + 10*time.Minute
 
-// sendGrace is how long a stop lets the mail in hand be finished (F39).
-const sendGrace = 15 * time.Second
+// A stop lets the mail in hand be finished, and then be written down (F39).
+const (
+	sendGrace   = 15 * time.Second
+	recordGrace = 18 * time.Second
+)
 
 // Wake tells Dispatch that the outbox may have something to send.
 func (d *Desk) Wake() {
@@ -118,63 +122,94 @@ func (d *Desk) sleep(ctx context.Context, long time.Duration) {
 
 // send hands one mail over and records what came of it.
 func (d *Desk) send(ctx context.Context, r store.Row) {
+	recording, cancel := outlive(ctx, recordGrace)
+	defer cancel()
 	sending, cancel := inHand(ctx)
 	defer cancel()
 	answer, err := d.o.Mailer.Send(sending, mailout.Envelope{From: r.From, To: r.Recipient, Data: r.Body, Attempt: r.Attempts})
-	record, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer stop()
 	log := d.log.With("outbox", r.ID, "to", r.Recipient, "message_id", r.MessageID, "ticket", int64(r.Ticket), "attempt", r.Attempts)
-
-	var refused *mailout.Refused
-	var uncertain *mailout.Uncertain
-	now := d.now()
-	switch {
-	case err == nil:
-		log.Info("sent", "reason", answer)
-		err = d.store.Sent(record, r, answer)
-	case errors.As(err, &refused):
-		log.Error("refused for good", "err", err)
-		err = d.store.Failed(record, r, err.Error())
-	case errors.As(err, &uncertain):
-		log.Warn("perhaps sent; once more", "err", err)
-		err = d.store.Uncertain(record, r, now.Add(time.Minute), err.Error())
-	default:
-		due, again := mailout.Next(r.Attempts, r.CreatedAt, now, r.GiveUp, rand.Float64())
-		if !again {
-			log.Error("given up", "err", err)
-			err = d.store.Failed(record, r, "given up after "+now.Sub(r.CreatedAt).Round(time.Minute).String()+": "+err.Error())
-			break
-		}
-		// Once the hold is mended, mail need not wait longer than the hold.
-		if held := (*mailout.Held)(nil); errors.As(err, &held) && held.Until.After(now) && held.Until.Before(due) {
-			due = held.Until
-		}
-		log.Warn("not sent yet", "err", err)
-		err = d.store.Later(record, r, due, err.Error())
+	if d.record(recording, log, d.result(r, log, answer, err)) {
+		d.beatSMTP(recording)
 	}
-	if err != nil {
-		log.Error("result not recorded", "err", err)
-	}
-	s := d.o.Mailer.Standing()
-	detail := s.Err
-	if s.OK {
-		detail = "mail is accepted"
-	}
-	d.beatSMTP(record, s, detail)
 }
 
 // inHand gives the time in which a mail is sent: sendTime, but after a stop
 // only a grace.
 func inHand(ctx context.Context) (context.Context, context.CancelFunc) {
-	sending, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), sendTime, errors.New("it took longer than "+sendTime.String()))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, cancel) })
-	return sending, func() { stop(); cancel() }
+	longer, end := outlive(ctx, sendGrace)
+	sending, cancel := context.WithTimeoutCause(longer, sendTime, errors.New("it took longer than "+sendTime.String()))
+	return sending, func() { cancel(); end() }
+}
+
+// outlive gives a context that ends a grace after ctx.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+// result says what came of sending a mail, and how that is written down.
+func (d *Desk) result(r store.Row, log *slog.Logger, answer string, err error) func(context.Context) error {
+	if err == nil {
+		log.Info("sent", "reason", answer)
+		return func(ctx context.Context) error { return d.store.Sent(ctx, r, answer) }
+	}
+	failed := func(why string) func(context.Context) error {
+		return func(ctx context.Context) error { return d.store.Failed(ctx, r, why) }
+	}
+	var refused *mailout.Refused
+	var uncertain *mailout.Uncertain
+	now, why := d.now(), err.Error()
+	switch {
+	case errors.As(err, &refused):
+		log.Error("refused for good", "err", err)
+		return failed(why)
+	case errors.As(err, &uncertain):
+		log.Warn("perhaps sent; once more", "err", err)
+		return func(ctx context.Context) error { return d.store.Uncertain(ctx, r, now.Add(time.Minute), why) }
+	}
+	due, again := mailout.Next(r.Attempts, r.CreatedAt, now, r.GiveUp, rand.Float64())
+	if !again {
+		log.Error("given up", "err", err)
+		return failed("given up after " + now.Sub(r.CreatedAt).Round(time.Minute).String() + ": " + why)
+	}
+	// Once the hold is mended, mail need not wait longer than the hold.
+	if held := (*mailout.Held)(nil); errors.As(err, &held) && held.Until.After(now) && held.Until.Before(due) {
+		due = held.Until
+	}
+	log.Warn("not sent yet", "err", err)
+	return func(ctx context.Context) error { return d.store.Later(ctx, r, due, why) }
+}
+
+// record writes a result down, and says whether it did. While the database is
+// away it tries again: a result that is lost lets a mail that was taken go out
+// once more. When ctx ends first, that is a death like any other (F30).
+func (d *Desk) record(ctx context.Context, log *slog.Logger, result func(context.Context) error) bool {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		try, cancel := context.WithTimeout(ctx, time.Minute)
+		err := result(try)
+		cancel()
+		switch {
+		case err == nil:
+			return true
+		case !store.World(err) || ctx.Err() != nil:
+			log.Error("result not recorded", "err", err)
+			return false
+		}
+		log.Warn("result not recorded yet", "err", err)
+		pause(ctx, wait)
+	}
 }
 
 // beatSMTP writes down how the mail server answers, at changes and now and
 // then.
-func (d *Desk) beatSMTP(ctx context.Context, s mailout.Standing, detail string) {
+func (d *Desk) beatSMTP(ctx context.Context) {
 	const name = "smtp"
+	s := d.o.Mailer.Standing()
+	detail := s.Err
+	if s.OK {
+		detail = "mail is accepted"
+	}
 	d.mu.Lock()
 	last, known := d.contacts[name]
 	if known && last.ok == s.OK && last.text == detail && d.now().Sub(last.at) < beatEvery {

@@ -3,7 +3,9 @@ package desk
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -264,6 +266,67 @@ func TestF30UncertainMailIsSentOnceMoreUnchanged(t *testing.T) {
 			t.Errorf("%d repeats after %d cuts", twice, cut.Load())
 		}
 	}, withServer(server))
+}
+
+// While the database is away, what came of a mail is kept until it is back: it
+// does not go out again.
+func TestF30ResultIsKeptWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]func(op storetest.Op, query string) bool{
+		"before the result": func(op storetest.Op, query string) bool { return strings.HasPrefix(query, "UPDATE outbox SET state") },
+		"in the commit":     func(op storetest.Op, _ string) bool { return op == storetest.Commit },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, url string) {
+				server := mailouttest.Start(t, mailouttest.Options{})
+				var left atomic.Int32
+				at, behave := reached(mailouttest.Dot, func(mailouttest.Event) mailouttest.Do {
+					left.Store(3)
+					return mailouttest.Do{}
+				})
+				server.Behave(behave)
+				o := open(t, url, withServer(server), quiet, func(s *setup) {
+					s.desk.Senders = 1
+					s.store.Wrap = storetest.Wrap(storetest.Hooks{Before: func(op storetest.Op, query string, _ []driver.NamedValue) error {
+						if fails(op, query) && left.Add(-1) >= 0 {
+							return context.Canceled // which the store itself does not try again
+						}
+						return nil
+					}})
+				})
+				o.deliver(vouched(letter(ann, "password", "x", "Auto-Submitted: auto-generated"))) // a notice alone
+				stop := o.dispatching()
+				<-at
+				stop() // within its grace the result is written down
+				o.wantStates("sent " + helpList)
+				o.clock.add(2 * sendLease)
+				o.deliver(letter(bob, "printer", "x", "Auto-Submitted: auto-generated"))
+				stop = o.dispatching()
+				<-at
+				stop()
+				if n := len(server.Mails()); n != 2 {
+					t.Errorf("%d mails were taken, want each once", n)
+				}
+			})
+		})
+	}
+}
+
+func TestF39StopGivesAResultUpWithinTheGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		recording, cancel := outlive(ctx, recordGrace)
+		defer cancel()
+		start, tries := time.Now(), 0
+		time.AfterFunc(time.Hour, stop)
+		log := slog.New(slog.DiscardHandler)
+		ok := (&Desk{}).record(recording, log, func(context.Context) error { tries++; return context.DeadlineExceeded })
+		if took := time.Since(start) - time.Hour; ok || took < 0 || took > 20*time.Second || tries < 300 || tries > 500 {
+			t.Errorf("recorded %t, %d tries, given up %v after the stop, want within 20s", ok, tries, took)
+		}
+	})
 }
 
 func TestF34MailIsGivenUpWithAnEventAndNoMail(t *testing.T) {
