@@ -18,6 +18,7 @@ const (
 	claim    step = "claim"     // a daemon takes it, to send it
 	accept   step = "accept"    // the server took it
 	postpone step = "postpone"  // not now
+	release  step = "release"   // it was not tried after all
 	cut      step = "cut"       // the connection ended after the final dot
 	cutAgain step = "cut again" // and so it did when the row was sent once more
 	refuse   step = "refuse"    // a final no, or given up
@@ -32,7 +33,8 @@ func moves() map[State]map[step]State {
 	return map[State]map[step]State{
 		Queued: {claim: Sending, cancel: Cancelled},
 		Sending: {
-			claim: Sending, accept: Sent, postpone: Queued, cut: Uncertain, cutAgain: Uncertain, refuse: Failed,
+			claim: Sending, accept: Sent, postpone: Queued, release: Queued, cut: Uncertain, cutAgain: Uncertain,
+			refuse: Failed,
 		},
 		Uncertain: {claim: Sending, cancel: Cancelled, again: Queued},
 		Failed:    {again: Queued},
@@ -228,6 +230,12 @@ func (s *Store) Later(ctx context.Context, r Row, due time.Time, answer string) 
 	return s.finish(ctx, r, outcome{postpone, due, answer})
 }
 
+// PutBack leaves the mail to a later claim, at due: this one does not count as
+// an attempt.
+func (s *Store) PutBack(ctx context.Context, r Row, due time.Time, answer string) error {
+	return s.finish(ctx, r, outcome{release, due, answer})
+}
+
 // Uncertain records that the connection ended after the final dot, so that the
 // server may have taken the mail. It is sent once more at due, the same bytes;
 // when that ends so too, the row stays uncertain for a person to look at.
@@ -262,8 +270,11 @@ func (tx *Tx) finish(claimed Row, o outcome) error {
 	if len(rows) == 0 {
 		return ErrNotFound
 	}
-	r, to := rows[0], moves()[Sending][o.step]
-	if State(r.State) == to && int(r.Attempts) == claimed.Attempts && string(r.Answer) == clean(o.answer) {
+	r, to, attempts := rows[0], moves()[Sending][o.step], int64(claimed.Attempts)
+	if o.step == release {
+		attempts--
+	}
+	if State(r.State) == to && r.Attempts == attempts && string(r.Answer) == clean(o.answer) {
 		return nil
 	}
 	if State(r.State) != Sending || string(r.LeaseSession) != tx.s.session || int(r.Attempts) != claimed.Attempts {
@@ -280,8 +291,8 @@ func (tx *Tx) finish(claimed Row, o outcome) error {
 	if o.step == accept {
 		sent = tx.now
 	}
-	err = tx.exec("UPDATE outbox SET state = ?, due_at = ?, sent_at = ?, cuts = cuts + ?, answer = ?, lease_owner = '', "+
-		"lease_session = '', lease_until = NULL WHERE id = ?", string(to), at(o.due), at(sent), cuts, text(o.answer), claimed.ID)
+	err = tx.exec("UPDATE outbox SET state = ?, due_at = ?, sent_at = ?, attempts = ?, cuts = cuts + ?, answer = ?, lease_owner = '', "+
+		"lease_session = '', lease_until = NULL WHERE id = ?", string(to), at(o.due), at(sent), attempts, cuts, text(o.answer), claimed.ID)
 	if err != nil || to != Failed {
 		return err
 	}

@@ -78,6 +78,7 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 		}{
 			{"sent", func(r Row) error { return s.Sent(t.Context(), r, "250 ok") }, Sent, time.Time{}},
 			{"later", func(r Row) error { return s.Later(t.Context(), r, later, "451 busy") }, Queued, later},
+			{"put back", func(r Row) error { return s.PutBack(t.Context(), r, later, "stopped") }, Queued, later},
 			{"uncertain", func(r Row) error { return s.Uncertain(t.Context(), r, later, "cut") }, Uncertain, later},
 			{"failed", func(r Row) error { return s.Failed(t.Context(), r, "550 no") }, Failed, time.Time{}},
 		}
@@ -104,7 +105,7 @@ func TestRowGoesThroughItsStates(t *testing.T) {
 			}
 		}
 		d, err := s.Show(t.Context(), n)
-		if err != nil || len(d.Events) != 1 || d.Events[0].What != "delivery failed" || d.Events[0].After != "3@example.org" || d.Events[0].Reason != "550 no" {
+		if err != nil || len(d.Events) != 1 || d.Events[0].What != "delivery failed" || d.Events[0].After != "4@example.org" || d.Events[0].Reason != "550 no" {
 			t.Errorf("events after a failure: %+v, %v", d.Events, err)
 		}
 		if err := s.Sent(t.Context(), Row{ID: 99}, ""); !errors.Is(err, ErrNotFound) {
@@ -324,6 +325,30 @@ func TestF37_OrderIsKeptUntilTheFirstRetryHasFailed(t *testing.T) {
 	})
 }
 
+// However often a mail was claimed and not tried: a later one does not
+// overtake it, and its first failure is its first.
+func TestF37_PuttingBackIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	onClock(t, func(t *testing.T, s *Store, clock *stopped) {
+		n := newTicket(t, s).Number
+		enqueue(t, s, outgoing("1", n, 0, "ann@example.org"), outgoing("2", n, 0, "ann@example.org"))
+		for range 3 {
+			r := claimed(t, s, 1)[0]
+			if r.ID != 1 || r.Attempts != 1 {
+				t.Fatalf("claimed row %d for the attempt %d, want the first attempt at the first", r.ID, r.Attempts)
+			}
+			due := clock.at.Add(time.Hour)
+			if err := s.PutBack(t.Context(), r, due, "stopped"); err != nil {
+				t.Fatal(err)
+			}
+			if rows := claimed(t, s, 5); len(rows) != 0 {
+				t.Fatalf("claimed %v before it is due", ids(rows))
+			}
+			clock.at = due
+		}
+	})
+}
+
 func TestF37_ARowDueBehindALaterLeaseIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	onClock(t, func(t *testing.T, s *Store, clock *stopped) {
@@ -402,7 +427,7 @@ func TestF37_ClaimsNeverOverlapNorOvertake(t *testing.T) {
 				for id, r := range sending {
 					var err error
 					due := clock.at.Add(time.Duration(rapid.IntRange(0, 300).Draw(rt, "s")) * time.Second)
-					switch rapid.IntRange(0, 3).Draw(rt, "how") {
+					switch rapid.IntRange(0, 4).Draw(rt, "how") {
 					case 0:
 						err = s.Sent(t.Context(), r, "ok")
 					case 1:
@@ -411,6 +436,8 @@ func TestF37_ClaimsNeverOverlapNorOvertake(t *testing.T) {
 						err = s.Uncertain(t.Context(), r, due, "cut")
 					case 3:
 						err = s.Failed(t.Context(), r, "no")
+					case 4:
+						err = s.PutBack(t.Context(), r, due, "stopped")
 					}
 					if err != nil {
 						rt.Fatalf("finish: %v", err)

@@ -89,12 +89,15 @@ func (d *Desk) takeBack(ctx context.Context) {
 	}
 }
 
+// stopped stands in the place of the server's words.
+const stopped = "not sent: the desk was stopped"
+
 // putBack leaves a claimed mail to the next start, which need not wait for the
 // claim to end.
 func (d *Desk) putBack(ctx context.Context, r store.Row) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := d.store.Later(ctx, r, d.now(), "not sent: the desk was stopped"); err != nil {
+	if err := d.store.PutBack(ctx, r, d.now(), stopped); err != nil {
 		d.log.Warn("claimed mail not put back", "outbox", r.ID, "err", err)
 	}
 }
@@ -167,6 +170,9 @@ func (d *Desk) result(r store.Row, log *slog.Logger, answer string, err error) f
 	case errors.As(err, &uncertain):
 		log.Warn("perhaps sent; once more", "err", err)
 		return func(ctx context.Context) error { return d.store.Uncertain(ctx, r, now.Add(time.Minute), why) }
+	case errors.Is(err, context.Canceled): // by a stop
+		log.Warn("not sent before the stop", "err", err)
+		return func(ctx context.Context) error { return d.store.PutBack(ctx, r, now, stopped) }
 	}
 	due, again := mailout.Next(r.Attempts, r.CreatedAt, now, r.GiveUp, rand.Float64())
 	if !again {

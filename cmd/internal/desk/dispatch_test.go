@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"deskd/mailin"
+	"deskd/mailout"
 	"deskd/mailout/mailouttest"
 	"deskd/store"
 	"deskd/store/storetest"
@@ -466,6 +467,37 @@ func TestF39StopFinishesTheMailInHandAndLeavesTheRest(t *testing.T) {
 			t.Errorf("%d mails were taken in all, want 4", n)
 		}
 	}, withServer(server), func(s *setup) { s.desk.Senders = 1 })
+}
+
+// Two restarts do not let a later mail overtake, nor make the next try late.
+func TestF37StopIsNoAttempt(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{Behave: func(e mailouttest.Event) mailouttest.Do {
+		return mailouttest.Do{Stall: e.Step == mailouttest.RCPT}
+	}})
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "password", "x", "Auto-Submitted: auto-generated"))) // a notice alone
+		for range 2 {
+			for _, end := range []func(store.Row){
+				func(r store.Row) { o.putBack(t.Context(), r) }, // claimed while it stops
+				func(r store.Row) { // in hand until the grace is over
+					sending, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(time.Millisecond, cancel)
+					_, err := o.o.Mailer.Send(sending, mailout.Envelope{From: r.From, To: r.Recipient, Data: r.Body})
+					o.record(t.Context(), o.o.Log, o.result(r, o.o.Log, "", err))
+				},
+			} {
+				rows, err := o.store.Claim(t.Context(), 1, time.Minute)
+				if err != nil || len(rows) != 1 {
+					t.Fatalf("claimed %d mails, %v, want the notice", len(rows), err)
+				}
+				if rows[0].Attempts != 1 {
+					t.Errorf("it is attempt %d, want the first", rows[0].Attempts)
+				}
+				end(rows[0])
+			}
+		}
+		o.wantStates("queued " + helpList)
+	}, withServer(server))
 }
 
 func TestF37MailsToOneAddressAboutOneTicketKeepTheirOrder(t *testing.T) {
