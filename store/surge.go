@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"deskd/triage/ticket"
@@ -29,22 +31,33 @@ func (tx *Tx) OpenedBy(requester string, since time.Time, most int) (int, error)
 	return min(n, most), nil
 }
 
-// WrittenBy counts what somebody wrote on a ticket since a time, among its
-// newest entries, this transaction's too; it stops at most.
-func (tx *Tx) WrittenBy(n ticket.Number, author string, since time.Time, most int) (int, error) {
-	rows, err := find[countRow](tx, "SELECT count(*) AS n FROM (SELECT author, at FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?) AS e "+
-		"WHERE author = ? AND at >= ?", int64(n), most, text(author), at(since))
-	if err != nil {
-		return 0, fmt.Errorf("count the entries of ticket %d: %w", n, err)
+// WrittenBy counts what each of these wrote on a ticket since a time, this
+// transaction's entries too. It looks at no more than the newest most of their
+// entries in the database; those who wrote nothing are left out.
+func (tx *Tx) WrittenBy(n ticket.Number, authors []string, since time.Time, most int) (map[string]int, error) {
+	type row struct {
+		Author text
+		N      int64
 	}
-	count := 0
-	for _, r := range rows {
-		count = int(r.N)
+	by := map[string]int{}
+	asked := make(map[text]string, len(authors)) // as stored → as given
+	for _, a := range authors {
+		asked[text(clean(a))] = a
 	}
-	for _, e := range tx.entries {
-		if e.Ticket == int64(n) && string(e.Author) == author && e.At >= at(since) {
-			count++
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(asked)), batchRows) {
+		rows, err := find[row](tx, "SELECT author, count(*) AS n FROM (SELECT author FROM entries WHERE ticket = ? AND at >= ? AND author IN ? "+
+			"ORDER BY at DESC LIMIT ?) AS e GROUP BY author", int64(n), at(since), chunk, most)
+		if err != nil {
+			return nil, fmt.Errorf("count the entries of ticket %d: %w", n, err)
+		}
+		for _, r := range rows {
+			by[asked[r.Author]] += int(r.N)
 		}
 	}
-	return min(count, most), nil
+	for _, e := range tx.entries {
+		if a, ok := asked[text(clean(string(e.Author)))]; ok && e.Ticket == int64(n) && e.At >= at(since) {
+			by[a]++
+		}
+	}
+	return by, nil
 }

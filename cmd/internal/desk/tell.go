@@ -244,12 +244,8 @@ func (w *work) tellAnswer() error {
 	o.InReplyTo = w.thread(noticeKey(w.t.Number))
 	o.References = []string{o.InReplyTo}
 	if w.dec.Write != nil {
-		n, err := w.tx.WrittenBy(w.t.Number, strings.ToLower(w.dec.Write.Author.Addr), w.now().Add(-time.Hour), surge+1)
-		if err != nil {
+		if silent, err := w.answersSurge(&o); err != nil || silent {
 			return err
-		}
-		if w.surging(&o, n) {
-			return nil
 		}
 	}
 	if err := w.attach(&o); err != nil {

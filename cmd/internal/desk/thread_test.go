@@ -2,6 +2,7 @@ package desk
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,47 @@ func TestT17UnmarkedResponderOnTheTeamsListFallsSilent(t *testing.T) {
 		o.deliver(letter(eve, "A new day", "x"))
 		if n := announced("team-notice"); n != surge+2 {
 			t.Errorf("%d notices after an hour of silence, want %d", n, surge+2)
+		}
+	})
+}
+
+// Several responders on one ticket that take turns stay below a limit that
+// counts one of them at a time.
+func TestT17WritersWhoTakeTurnsFallSilentToo(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "hello", "x", "Cc: "+bob+", amy@example.org")))
+		n := o.last().Ticket.Number
+		re := "Re: [IT-" + n.String() + "] hello"
+		var batch []string
+		for i := range 2 * ticketSurge {
+			from := []string{ann, bob, "amy@example.org"}[i%3]
+			batch = append(batch, vouched(letter(from, re, fmt.Sprintf("Thank you for your mail, number %d.", i))))
+			if i%4 == 0 { // what technicians write does not count
+				batch = append(batch, vouched(letter(tina, re, fmt.Sprintf("#public\nAnswer %d.", i))))
+			}
+		}
+		for chunk := range slices.Chunk(batch, 20) {
+			o.deliver(chunk...)
+		}
+		announced := func() (n int) {
+			for _, row := range o.outbox() {
+				if row == "answer-notice "+helpList {
+					n++
+				}
+			}
+			return n
+		}
+		// Ann's first mail counts, and was announced as a ticket.
+		if n := announced(); n != ticketSurge-1 {
+			t.Errorf("%d notices of answers, want %d", n, ticketSurge-1)
+		}
+		if got, want := len(o.show(n).Entries), len(batch)+1; got != want {
+			t.Errorf("%d entries, want %d: nothing is lost", got, want)
+		}
+		o.clock.add(2 * time.Hour)
+		o.deliver(vouched(letter(ann, re, "Are you there?")))
+		if n := announced(); n != ticketSurge {
+			t.Errorf("%d notices after an hour of silence, want %d", n, ticketSurge)
 		}
 	})
 }

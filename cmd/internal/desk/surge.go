@@ -1,0 +1,49 @@
+package desk
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"deskd/mailout"
+)
+
+// ticketSurge is how many answers to one ticket technicians are told of within
+// an hour, whoever writes them: as many as of two people. Responders that take
+// turns would each stay below the limit of one for ever (T17).
+const ticketSurge = 2 * surge
+
+// answersSurge says whether an answer to the ticket is one too many to tell
+// of: of its author's, or of all that outsiders write there.
+func (w *work) answersSurge(o *mailout.Occasion) (bool, error) {
+	author := strings.ToLower(w.dec.Write.Author.Addr)
+	by, err := w.tx.WrittenBy(w.t.Number, append(w.outsiders(), author), w.now().Add(-time.Hour), ticketSurge+1)
+	if err != nil {
+		return false, err
+	}
+	all := 0
+	for _, n := range by {
+		all += n
+	}
+	switch {
+	case all > ticketSurge:
+		w.held = append(w.held, fmt.Sprintf("no notice: more than %d answers to the ticket within an hour", ticketSurge))
+		return true, nil
+	case all == ticketSurge:
+		o.Notes = append(slices.Clone(o.Notes), fmt.Sprintf("this is answer number %d to the ticket within an hour; the next ones are kept and not announced", ticketSurge))
+	}
+	return w.surging(o, by[author]), nil
+}
+
+// outsiders are the addresses whose words on the ticket are passed on to
+// technicians, other than technicians themselves; one may be the requester.
+func (w *work) outsiders() []string {
+	list := []string{w.t.Requester}
+	for _, p := range w.k.participants[w.t.Number] {
+		if !w.rules.Works(p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
