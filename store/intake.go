@@ -270,7 +270,7 @@ func decidedColumns() []column {
 
 func (in *Intake) decided() []any {
 	return []any{
-		in.ID, blob(in.SHA256), blob(in.ContentKey), text(in.MessageID), text(in.From), text(in.Subject), in.Size,
+		in.ID, blob(in.SHA256), hashed(in.ContentKey), text(in.MessageID), text(in.From), text(in.Subject), in.Size,
 		at(in.ArrivedAt), at(in.DecidedAt), text(HandlingNone), optional(in.Fate), text(in.Reason), ref(in.Ticket), text(in.File),
 		text(in.Kind), jsonText(in.Why),
 	}
@@ -381,7 +381,9 @@ func (s *Store) file(ctx context.Context, mailbox string, validity uint32, uids 
 }
 
 // Twins finds mails of a mailbox that are decided on, this transaction's too,
-// and have one of these content keys or raw hashes: the oldest first.
+// and have one of these content keys or raw hashes: the oldest first. Of those
+// in the database only the newest for each key and hash is given; a mail may
+// be sent thousands of times. Only ID, Ticket and both hashes are filled in.
 func (tx *Tx) Twins(mailbox string, keys, shas [][]byte) ([]Intake, error) {
 	var found []Intake
 	known := map[int64]bool{}
@@ -392,20 +394,21 @@ func (tx *Tx) Twins(mailbox string, keys, shas [][]byte) ([]Intake, error) {
 		}
 	}
 	has := func(list [][]byte, b []byte) bool {
-		return len(b) > 0 && slices.ContainsFunc(list, func(x []byte) bool { return bytes.Equal(x, b) })
+		return hashed(b) != nil && slices.ContainsFunc(list, func(x []byte) bool { return bytes.Equal(x, b) })
 	}
 	for _, in := range tx.decided {
 		if in.Mailbox == mailbox && (has(keys, in.ContentKey) || has(shas, in.SHA256)) {
-			add(in)
+			add(Intake{ID: in.ID, Ticket: in.Ticket, SHA256: in.SHA256, ContentKey: in.ContentKey})
 		}
 	}
 	for _, by := range []struct {
 		name   string
 		values [][]byte
 	}{{"content_key", keys}, {"sha256", shas}} {
-		for chunk := range slices.Chunk(blobs(by.values), uidChunk) {
-			rows, err := find[intakeRow](tx, "SELECT * FROM intakes WHERE mailbox = ? AND "+by.name+" IN ? AND fate IS NOT NULL",
-				short(mailbox), chunk)
+		for chunk := range slices.Chunk(hashes(by.values), uidChunk) {
+			rows, err := find[intakeRow](tx, "SELECT id, ticket, sha256, content_key FROM intakes WHERE id IN (SELECT "+
+				"(SELECT i.id FROM intakes i WHERE i.mailbox = ? AND i."+by.name+" = v.column1 AND i.fate IS NOT NULL ORDER BY i.id DESC LIMIT 1) "+
+				"FROM "+tx.values("BLOB", len(chunk))+")", append([]any{short(mailbox)}, chunk...)...)
 			if err != nil {
 				return nil, fmt.Errorf("look for earlier copies: %w", err)
 			}
@@ -416,6 +419,28 @@ func (tx *Tx) Twins(mailbox string, keys, shas [][]byte) ([]Intake, error) {
 	}
 	slices.SortFunc(found, func(a, b Intake) int { return cmpBy(a.ID, b.ID, 0, int64(0)) })
 	return found, nil
+}
+
+// hashed is a hash as it is stored and looked up: nothing if it was never
+// computed, so that two such mails are not taken for copies of one.
+func hashed(b []byte) blob {
+	for _, x := range b {
+		if x != 0 {
+			return blob(b)
+		}
+	}
+	return nil
+}
+
+// hashes gives those that were computed, as values for a statement.
+func hashes(in [][]byte) []any {
+	out := make([]any, 0, len(in))
+	for _, b := range in {
+		if h := hashed(b); h != nil {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // maxRaw bounds what a stored mail may unpack to.

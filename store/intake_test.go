@@ -6,6 +6,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"deskd/triage/ticket"
 )
 
@@ -208,7 +210,64 @@ func TestTwinsAreFoundByContentAndByHash(t *testing.T) {
 			other.Fate, other.SHA256, other.Reason = FateDuplicate, sum[:], "twin"
 			return tx.Decide(other)
 		})
-		mustWrite(t, s, func(tx *Tx) error { look(tx, in.Mailbox, nil, [][]byte{sum[:]}, 2); return nil })
+		// By its content the one is found, by its hash the newer one.
+		mustWrite(t, s, func(tx *Tx) error {
+			look(tx, in.Mailbox, [][]byte{sum[:]}, nil, 1)
+			look(tx, in.Mailbox, [][]byte{sum[:]}, [][]byte{sum[:]}, 2)
+			return nil
+		})
+	})
+}
+
+func TestT21_OfManyCopiesOnlyTheNewestIsLookedUp(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		key, sum, other := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32), bytes.Repeat([]byte{3}, 32)
+		n := newTicket(t, s).Number
+		mustWrite(t, s, func(tx *Tx) error { return tx.meet("help@example.org", 1, []int64{1, 2, 3, 4, 5}, 0) })
+		mustWrite(t, s, func(tx *Tx) error {
+			var errs []error
+			for id := int64(1); id <= 5; id++ {
+				in := Intake{ID: id, Mailbox: "help@example.org", ContentKey: key, SHA256: sum, Fate: FateDuplicate, Ticket: n, Why: []byte(`{"long": true}`)}
+				if id == 2 {
+					in.ContentKey = other
+				}
+				errs = append(errs, tx.Decide(in))
+			}
+			return errors.Join(errs...)
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			got, err := tx.Twins("help@example.org", [][]byte{key, other, key}, [][]byte{sum})
+			want := []Intake{{ID: 2, Ticket: n, ContentKey: other, SHA256: sum}, {ID: 5, Ticket: n, ContentKey: key, SHA256: sum}}
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("Twins (-want +got): %v\n%s", err, diff)
+			}
+			return nil
+		})
+	})
+}
+
+// A content key that was never computed is all zeros.
+func TestF05_MailsWithoutAContentKeyAreNoTwins(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		in, none := begin(t, s, 1), make([]byte, 32)
+		in.Fate, in.ContentKey, in.SHA256 = FateNewTicket, none, bytes.Repeat([]byte{1}, 32)
+		look := func(tx *Tx) {
+			t.Helper()
+			if twins, err := tx.Twins(in.Mailbox, [][]byte{none}, nil); err != nil || len(twins) != 0 {
+				t.Errorf("Twins = %v, %v, want none", twins, err)
+			}
+		}
+		mustWrite(t, s, func(tx *Tx) error {
+			err := tx.Decide(in)
+			look(tx) // not written yet
+			return err
+		})
+		mustWrite(t, s, func(tx *Tx) error { look(tx); return nil })
+		if got, err := s.IntakeByID(t.Context(), in.ID); err != nil || got.ContentKey != nil {
+			t.Errorf("content key %x, %v, want none", got.ContentKey, err)
+		}
 	})
 }
 

@@ -172,6 +172,12 @@ func updateMany(tx *Tx, table, key string, columns []column, rows [][]any, condi
 	return changed, nil
 }
 
+// values is a list of n bound values as the table v, with one column column1.
+func (tx *Tx) values(kind string, n int) string {
+	row := "(" + tx.s.dialect.cast(kind) + ")"
+	return "(VALUES " + row + strings.Repeat(", "+row, n-1) + ") AS v"
+}
+
 // sortedKeys gives a map's keys in order: rows of two transactions are then
 // locked in the same order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -190,13 +190,3 @@ func (v text) bytes() []byte {
 	}
 	return []byte(v)
 }
-
-func blobs(in [][]byte) []blob {
-	out := make([]blob, 0, len(in))
-	for _, b := range in {
-		if len(b) > 0 {
-			out = append(out, blob(b))
-		}
-	}
-	return out
-}
