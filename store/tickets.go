@@ -414,7 +414,15 @@ func (tx *Tx) TicketsByID(ids []string) (map[string][]ticket.Number, error) {
 		Ticket int64
 	}
 	for chunk := range slices.Chunk(sortedKeys(asked), batchRows) {
-		hits, err := find[hit](tx, "SELECT id, ticket FROM message_ids WHERE id IN ? ORDER BY id, ticket LIMIT ?", chunk, batchRows*mostTicketsOfID)
+		args := make([]any, len(chunk), len(chunk)+1)
+		for i, id := range chunk {
+			args[i] = text(id)
+		}
+		// Each id has its own limit: one that is on thousands of tickets takes
+		// no room from the others.
+		hits, err := find[hit](tx, "SELECT m.id, m.ticket FROM "+tx.values("TEXT", len(chunk))+" JOIN message_ids m ON m.id = v.column1 AND m.ticket <= "+
+			"coalesce((SELECT l.ticket FROM message_ids l WHERE l.id = v.column1 ORDER BY l.ticket LIMIT 1 OFFSET ?), 9223372036854775807)",
+			append(args, mostTicketsOfID-1)...)
 		if err != nil {
 			return nil, fmt.Errorf("look up message ids: %w", err)
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,47 @@ func TestNumbersAreNeverGivenTwice(t *testing.T) {
 	})
 }
 
-func TestMessageIDsLeadToTheNewestTicket(t *testing.T) {
+// Somebody puts the same ids into mail after mail, each of which is a ticket.
+func TestF06_FloodedMessageIDsHideNoOther(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		const n = 101 // as many ids as tickets: more than a statement's worth of pairs
+		first := newTicket(t, s).Number
+		asked := []string{"genuine"}
+		mustWrite(t, s, func(tx *Tx) error {
+			for i := range n {
+				asked = append(asked, fmt.Sprint("flood", first+ticket.Number(i)))
+				if i == 0 {
+					continue
+				}
+				if _, err := tx.NewTicket(aTicket()); err != nil {
+					return err
+				}
+			}
+			return tx.KnowIDs(first, asked[:1], "out")
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			return tx.exec("INSERT INTO message_ids (id, ticket, direction, at) SELECT 'flood' || a.number, b.number, 'in', 1 FROM tickets a, tickets b")
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			got, err := tx.TicketsByID(asked)
+			if err != nil || len(got) != len(asked) {
+				t.Errorf("TicketsByID = %d ids, %v, want %d", len(got), err, len(asked))
+			}
+			if got := got["genuine"]; len(got) != 1 || got[0] != first {
+				t.Errorf("the other id leads to %v, want %d", got, first)
+			}
+			for _, id := range asked[1:] {
+				if got := got[id]; len(got) != mostTicketsOfID || got[0] != first {
+					t.Fatalf("%s leads to %v, want the oldest %d", id, got, mostTicketsOfID)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func TestMessageIDsLeadToTheirTicketsOldestFirst(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {
 		long := strings.Repeat("x", 2000) + "@example.org"
