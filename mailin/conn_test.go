@@ -206,6 +206,29 @@ func TestF09_MailThatCostsTheConnectionHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// F9: a mail that was there before the first start is left alone, and so costs
+// nothing: not even the last of the folder, with a date that cannot be read.
+func TestF09_OldMailWithAnUnreadableDateCostsNoConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, l := mailintest.NewServer(t), newLedger()
+		server.Deliver("INBOX", []byte(letter("old", 100)))
+		server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+			set, items, _ := strings.Cut(cmd.Args, " ")
+			if cmd.Verb != "UID FETCH" || !strings.Contains(items, "INTERNALDATE") || !mailintest.Set(set)(1, 1) {
+				return false
+			}
+			c.Send(`* 1 FETCH (UID 1 INTERNALDATE "yesterday" RFC822.SIZE 12)`)
+			return said(c, "%s OK", cmd.Tag)
+		}
+		running(t, piped(server, l, nil))
+		pass(time.Hour)
+		if n := len(server.Connections()); n != 1 || !l.told().OK {
+			t.Errorf("%d connections in an hour, contact %+v; want 1, all well", n, l.told())
+		}
+	})
+}
+
 // F10: a server that says nothing more is noticed within two minutes, whatever
 // it was doing.
 func TestF10_SilentServerIsNoticed(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -456,13 +457,15 @@ func (w *watcher) fresh(ctx context.Context) ([]uint32, error) {
 	case <-w.conn.news:
 	default:
 	}
-	list, err := w.conn.metas(ctx, imap.UIDSet{{Start: imap.UID(w.next), Stop: 0}}, true)
+	// Not n:*, which gives the last mail even when it is older than n: a date in
+	// it that the library cannot read would cost each connection.
+	list, err := w.conn.metas(ctx, imap.UIDSet{{Start: imap.UID(w.next), Stop: math.MaxUint32}}, true)
 	if err != nil {
 		return nil, err
 	}
 	var uids []uint32
 	for _, m := range list {
-		if m.uid < w.next || m.filed { // n:* gives the last mail even when it is older than n
+		if m.uid < w.next || m.filed {
 			continue
 		}
 		uids = append(uids, m.uid)
