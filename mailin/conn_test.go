@@ -852,6 +852,46 @@ func TestF16_MailThatVanishesBeforeItIsRead(t *testing.T) {
 	}
 }
 
+// F16: a server that refuses to speak of mails that are not there holds up
+// nobody. Only a refusal that says so writes a mail off.
+func TestF16_RefusedFetchOfMailThatIsGone(t *testing.T) {
+	t.Parallel()
+	for answer, gone := range map[string]bool{
+		"NO [NONEXISTENT] no such message": true, "NO no such message": true, "BAD invalid message set": true,
+		"NO [UNAVAILABLE] later": false, "NO [CORRUPTION] broken": false,
+	} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				server.Put("INBOX", mailintest.Mail{UID: 9, Raw: []byte(letter("waits", 100))})
+				server.Put("INBOX", mailintest.Mail{UID: 7, Raw: []byte(letter("not listed", 100))})
+				l.rows[ledgerKey{1, 5}] = &ledgerRow{seen: 1}
+				l.rows[ledgerKey{1, 7}] = &ledgerRow{seen: 1}
+				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					set, _, _ := strings.Cut(cmd.Args, " ")
+					switch {
+					case cmd.Verb == "UID SEARCH":
+						c.Send("* SEARCH 9")
+						return said(c, "%s OK", cmd.Tag)
+					case cmd.Verb == "UID FETCH" && mailintest.Set(set)(5, 9):
+						return said(c, "%s %s", cmd.Tag, answer)
+					}
+					return false
+				}
+				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+				pass(time.Hour)
+				if !l.get(9).filed || len(server.Connections()) != 1 {
+					t.Errorf("the mail that waited: %+v, over %d connections", l.get(9), len(server.Connections()))
+				}
+				if l.get(5).gone != gone || l.get(7).gone {
+					t.Errorf("UID 5 gone = %v, want %v; UID 7, which FETCH shows: %v", l.get(5).gone, gone, l.get(7).gone)
+				}
+			})
+		})
+	}
+}
+
 // F16: mail that vanishes before it is filed is out of the way.
 func TestF16_MailThatVanishesBeforeItIsFiled(t *testing.T) {
 	t.Parallel()

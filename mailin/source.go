@@ -765,15 +765,28 @@ func (w *watcher) absent(ctx context.Context, uids []uint32) error {
 	return w.vanished(ctx, lost)
 }
 
-// vanished reports mails that SEARCH no longer lists, once FETCH agrees. Mails
-// that only bear our keyword were filed.
+// vanished reports mails that SEARCH no longer lists, once FETCH agrees: by
+// giving nothing, or by refusing to. Mails that only bear our keyword were
+// filed.
 func (w *watcher) vanished(ctx context.Context, uids []uint32) error {
 	for chunk := range slices.Chunk(uids, chunkSize) {
 		var set imap.UIDSet
 		set.AddNum(uidsOf(chunk)...)
 		list, err := w.conn.metas(ctx, set, false)
-		if err != nil {
+		no := refusal(err)
+		if err != nil && no == nil {
 			return err
+		}
+		if no != nil && len(chunk) > 1 { // one of them may have spoiled it for all
+			for _, uid := range chunk {
+				if err := w.vanished(ctx, []uint32{uid}); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if no != nil && !meansAbsent(no) {
+			continue
 		}
 		var filed []uint32
 		gone := slices.Clone(chunk)
@@ -796,6 +809,12 @@ func (w *watcher) vanished(ctx context.Context, uids []uint32) error {
 		w.drop(gone)
 	}
 	return nil
+}
+
+// meansAbsent says whether the refusal of a FETCH is about a mail that is not
+// there. A server in trouble says so by its code (RFC 5530, section 3).
+func meansAbsent(no *imap.Error) bool {
+	return no.Code == "" || no.Code == imap.ResponseCodeNonExistent || no.Code == "EXPUNGEISSUED"
 }
 
 // drop forgets mails that are no longer to be worked on.
