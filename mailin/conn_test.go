@@ -229,6 +229,52 @@ func TestF09_OldMailWithAnUnreadableDateCostsNoConnection(t *testing.T) {
 	})
 }
 
+// F9: a mail that SEARCH misses and FETCH still shows is neither gone nor a
+// reason to ask without pause.
+func TestF09_SearchThatMissesAMailKeepsNobodyBusy(t *testing.T) {
+	t.Parallel()
+	for verb, answer := range map[string]string{"UID FETCH": "OK here you are", "UID MOVE": "NO cannot"} {
+		for name, found := range map[string]string{"nothing": "", "others": " 1 3", "more than asked for": " 1 2 3"} {
+			t.Run(verb+" and SEARCH gives "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					server, l := mailintest.NewServer(t), newLedger()
+					var commands, refused int
+					server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+						commands++
+						switch {
+						case commands > 500:
+							c.Stall()
+							return true
+						case cmd.Verb == "UID SEARCH" && refused > 1:
+							c.Send("* SEARCH%s", found)
+							return said(c, "%s OK", cmd.Tag)
+						case cmd.Verb == verb && (wantsBody(cmd) || verb == "UID MOVE"):
+							refused++
+							return said(c, "%s %s", cmd.Tag, answer)
+						}
+						return false
+					}
+					running(t, piped(server, l, nil))
+					pass(time.Minute)
+					server.Put("INBOX", mailintest.Mail{UID: 2, Raw: []byte(letter("x", 100))})
+					pass(3 * time.Minute)
+					if c := l.told(); c.OK || c.Waiting != 1 {
+						t.Errorf("contact = %+v, want to hear of it", c)
+					}
+					pass(10 * time.Minute)
+					if commands > 500 || len(server.Connections()) != 1 {
+						t.Errorf("%d commands over %d connections in a quarter of an hour", commands, len(server.Connections()))
+					}
+					if r := l.get(2); r.gone || r.filed {
+						t.Errorf("the mail was written off: %+v", r)
+					}
+				})
+			})
+		}
+	}
+}
+
 // F10: a server that says nothing more is noticed within two minutes, whatever
 // it was doing.
 func TestF10_SilentServerIsNoticed(t *testing.T) {

@@ -742,6 +742,23 @@ func (w *watcher) absent(ctx context.Context, uids []uint32) error {
 	if len(uids) == 0 {
 		return nil
 	}
+	if err := w.seek(ctx, uids); err != nil {
+		return err
+	}
+	for _, uid := range uids {
+		if w.open[uid] {
+			t := w.with(uid)
+			t.alone = true
+			t.again()
+			w.log.Warn("the server gave no body for a mail", "uid", uid, "attempt", t.fails)
+		}
+	}
+	return nil
+}
+
+// seek looks whether mails are still there, and reports those that are not.
+// What remains open after it is to be tried again.
+func (w *watcher) seek(ctx context.Context, uids []uint32) error {
 	if err := w.conn.noop(ctx); err != nil {
 		return err
 	}
@@ -751,18 +768,7 @@ func (w *watcher) absent(ctx context.Context, uids []uint32) error {
 	if err != nil {
 		return err
 	}
-	var lost []uint32
-	for _, uid := range uids {
-		if !slices.Contains(there, uid) {
-			lost = append(lost, uid)
-			continue
-		}
-		t := w.with(uid)
-		t.alone = true
-		t.again()
-		w.log.Warn("the server gave no body for a mail", "uid", uid, "attempt", t.fails)
-	}
-	return w.vanished(ctx, lost)
+	return w.vanished(ctx, slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool { return slices.Contains(there, uid) }))
 }
 
 // vanished reports mails that SEARCH no longer lists, once FETCH agrees: by
@@ -937,20 +943,11 @@ const maxRefusals = 5
 // unfiled handles mails that the server refused to file: some may be gone,
 // and one may have spoiled it for all.
 func (w *watcher) unfiled(ctx context.Context, f Folder, uids []uint32, why string) error {
-	var set imap.UIDSet
-	set.AddNum(uidsOf(uids)...)
-	if err := w.conn.noop(ctx); err != nil {
-		return err
-	}
-	there, err := w.conn.search(ctx, "look whether mails are still there", &imap.SearchCriteria{UID: []imap.UIDSet{set}})
-	if err != nil {
-		return err
-	}
-	if err := w.vanished(ctx, slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool { return slices.Contains(there, uid) })); err != nil {
+	if err := w.seek(ctx, uids); err != nil {
 		return err
 	}
 	if len(uids) == 1 {
-		if len(there) == 1 {
+		if w.open[uids[0]] {
 			t := w.with(uids[0])
 			t.filing = why
 			t.again()
@@ -960,7 +957,7 @@ func (w *watcher) unfiled(ctx context.Context, f Folder, uids []uint32, why stri
 	}
 	refused := 0
 	for _, uid := range uids {
-		if !slices.Contains(there, uid) {
+		if !w.open[uid] {
 			continue
 		}
 		if refused >= maxRefusals {
