@@ -383,26 +383,34 @@ func (w *watcher) all(ctx context.Context) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(uids)
 	present := make(map[uint32]bool, len(uids))
 	for _, uid := range uids {
 		present[uid] = true
 	}
+	missing := slices.DeleteFunc(slices.Clone(held), func(uid uint32) bool { return present[uid] })
+	for _, uid := range held { // even those that the settings now leave alone
+		w.open[uid] = true
+		delete(w.done, uid)
+	}
+	if err := w.vanished(ctx, missing); err != nil {
+		return nil, err
+	}
+	for _, uid := range missing {
+		if w.open[uid] { // FETCH has it all the same
+			uids = append(uids, uid)
+			present[uid] = true
+		}
+	}
+	slices.Sort(uids)
 	absent := func(uid uint32) bool { return !present[uid] }
 	forget(w.done, absent)
 	forget(w.open, absent)
 	forget(w.trouble, absent)
 	forget(w.sizes, absent)
-	for _, uid := range held { // even those that the settings now leave alone
-		if present[uid] {
-			w.open[uid] = true
-			delete(w.done, uid)
-		}
-	}
 	if len(uids) > 0 {
 		w.next = max(w.next, uids[len(uids)-1]+1)
 	}
-	return uids, w.vanished(ctx, slices.DeleteFunc(held, func(uid uint32) bool { return present[uid] }))
+	return uids, nil
 }
 
 func forget[V any](m map[uint32]V, which func(uint32) bool) {

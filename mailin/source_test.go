@@ -197,8 +197,8 @@ func TestEmptyAnswerToSearchDoesNotMakeMailGone(t *testing.T) {
 		}
 		running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
 		pass(20 * time.Minute)
-		if l.get(1).gone {
-			t.Error("a mail was written off that FETCH still shows")
+		if l.get(1).gone || !l.get(1).filed {
+			t.Errorf("a mail was written off that FETCH still shows: %+v", l.get(1))
 		}
 	})
 }
