@@ -240,7 +240,7 @@ func (w *watcher) rest(ctx context.Context, d time.Duration, news, lost <-chan s
 	defer end.Stop()
 	for {
 		w.tell(ctx, Contact{OK: true})
-		beat := time.NewTimer(tellEvery)
+		beat := time.NewTimer(tellEvery - time.Since(w.told.At))
 		select {
 		case <-beat.C:
 			continue

@@ -250,7 +250,7 @@ func TestContactIsToldOnceAMinute(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server, l := mailintest.NewServer(t), newLedger()
 			server.Capabilities = caps
-			running(t, piped(server, l, func(c *Config) { c.Idle = 9 * time.Minute; c.Poll = 5 * time.Minute }))
+			running(t, piped(server, l, func(c *Config) { c.Idle, c.Poll = 90*time.Second, time.Minute }))
 			pass(time.Hour)
 			last := l.heard()[0].At
 			for _, c := range l.heard() {
