@@ -275,28 +275,40 @@ func TestF09_SearchThatMissesAMailKeepsNobodyBusy(t *testing.T) {
 }
 
 // F10: a server that says nothing more is noticed within two minutes, whatever
-// it was doing.
+// it was doing, and with the longest times that the settings allow.
 func TestF10_SilentServerIsNoticed(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{
 		"CONNECT", "CAPABILITY", "AUTHENTICATE", "NAMESPACE", "LIST", "CREATE", "SELECT", "NOOP", "UID SEARCH",
-		"UID FETCH", "body", "mid-body", "UID MOVE", "IDLE", "idling", "DONE",
+		"UID FETCH", "body", "mid-body", "UID MOVE", "IDLE", "idling", "DONE", "polled",
 	} {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				server, l := mailintest.NewServer(t), newLedger()
 				server.Deliver("INBOX", []byte(letter("x", 200)))
+				if verb == "polled" {
+					server.Capabilities = strings.Replace(mailintest.Full, "IDLE ", "", 1)
+				}
+				began := time.Now()
 				var stalled time.Time
 				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					// The first waits are short; what counts is a long one.
+					later := time.Since(began) > time.Minute
 					switch {
 					case !stalled.IsZero():
 						return false
+					case cmd.Verb == "IDLE" && verb == "idling" && later:
+						c.Send("+ idling")
+					case cmd.Verb == "UID FETCH" && verb == "polled" && later:
+						c.Raw(c.Answer(cmd))
+					case cmd.Verb == "IDLE" || cmd.Verb == "DONE":
+						if verb != cmd.Verb || !later {
+							return false
+						}
 					case verb == cmd.Verb, verb == "body" && wantsBody(cmd):
 					case verb == "mid-body" && wantsBody(cmd):
 						c.Raw(c.Answer(cmd)[:120])
-					case verb == "idling" && cmd.Verb == "IDLE":
-						c.Send("+ idling")
 					default:
 						return false
 					}
@@ -304,12 +316,15 @@ func TestF10_SilentServerIsNoticed(t *testing.T) {
 					c.Stall()
 					return true
 				}
-				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+				running(t, piped(server, l, func(c *Config) {
+					c.Import = "all"
+					c.Idle, c.Poll, c.Command, c.Body = maxIdle, maxPoll, maxCommand, maxBody
+				}))
 				limit := 2*time.Minute + 10*time.Second // with the wait before the next connection
 				if verb == "body" || verb == "mid-body" {
 					limit = 5*time.Minute + 10*time.Second
 				}
-				pass(100 * time.Second)
+				pass(2 * time.Minute)
 				if stalled.IsZero() {
 					t.Fatal("it was never asked")
 				}
@@ -372,7 +387,7 @@ func TestF11_MailThatIsNeverReportedIsFound(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server, l := mailintest.NewServer(t), newLedger()
 			server.Quiet, server.Capabilities = true, caps
-			running(t, piped(server, l, func(c *Config) { c.Idle = 9 * time.Minute }))
+			running(t, piped(server, l, func(c *Config) { c.Idle = maxIdle }))
 			for n := 1; n <= 3; n++ {
 				pass(7 * time.Minute)
 				server.Deliver("INBOX", []byte(letter("x", 100)))
@@ -401,23 +416,26 @@ func TestF11_FullSearchFindsWhatTheLookForNewsMissed(t *testing.T) {
 	})
 }
 
-// F11: IDLE is ended and begun again within nine minutes.
+// F11: IDLE is ended and begun again as the settings say, and within nine
+// minutes at the latest.
 func TestF11_IdleIsRenewed(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		server, l := mailintest.NewServer(t), newLedger()
-		running(t, piped(server, l, func(c *Config) { c.Idle = 9 * time.Minute }))
-		pass(2 * time.Hour)
-		idles := server.Verbs("IDLE")
-		for i := 1; i < len(idles); i++ {
-			if gap := idles[i].At.Sub(idles[i-1].At); gap > 9*time.Minute {
-				t.Errorf("IDLE ran for %s", gap)
+	for _, idle := range []time.Duration{10 * time.Second, 90 * time.Second, maxIdle} {
+		synctest.Test(t, func(t *testing.T) {
+			server, l := mailintest.NewServer(t), newLedger()
+			running(t, piped(server, l, func(c *Config) { c.Idle = idle }))
+			pass(2 * time.Hour)
+			idles := server.Verbs("IDLE")
+			for i := 1; i < len(idles); i++ {
+				if gap := idles[i].At.Sub(idles[i-1].At); gap > idle || gap > 9*time.Minute {
+					t.Fatalf("IDLE ran for %s, want %s", gap, idle)
+				}
 			}
-		}
-		if len(idles) < 13 || len(server.Connections()) != 1 {
-			t.Errorf("%d IDLE commands over %d connections", len(idles), len(server.Connections()))
-		}
-	})
+			if len(idles) < int(2*time.Hour/idle) || len(server.Connections()) != 1 {
+				t.Errorf("%d IDLE commands over %d connections", len(idles), len(server.Connections()))
+			}
+		})
+	}
 }
 
 // F11: a server that advertises IDLE and then refuses it is polled.
@@ -1453,7 +1471,11 @@ func TestValidateTellsAllComplaintsWithTheirKeys(t *testing.T) {
 		"quarantine is home": {func(c *Config) { c.Quarantine = "INBOX" }, "quarantine: "},
 		"no date":            {func(c *Config) { c.Import = "yesterday" }, "import: "},
 		"a date":             {func(c *Config) { c.Import = "2026-01-31" }, ""},
-		"IDLE too long":      {func(c *Config) { c.Idle = 10 * time.Minute }, "idle: "},
+		"IDLE too long":      {func(c *Config) { c.Idle = 2 * time.Minute }, "idle: 2m0s is not between 10s and 1m45s, or a dead connection"},
+		"polled too rarely":  {func(c *Config) { c.Poll = 90 * time.Second }, "poll: "},
+		"command too long":   {func(c *Config) { c.Command = 2 * time.Minute }, "command_time: "},
+		"bodies too long":    {func(c *Config) { c.Body = 6 * time.Minute }, "body_time: "},
+		"as long as can be":  {func(c *Config) { c.Idle, c.Poll, c.Command, c.Body = maxIdle, maxPoll, maxCommand, maxBody }, ""},
 		"search too rare":    {func(c *Config) { c.FullSearch = time.Hour }, "full_search: "},
 		"no batch":           {func(c *Config) { c.BatchMails = -1 }, "batch_mails: "},
 		"huge mails":         {func(c *Config) { c.MaxMail = 1 << 40 }, "max_mail: "},

@@ -153,11 +153,11 @@ type Config struct {
 	// what arrived on that day or later.
 	Import string `yaml:"import"`
 
-	Poll       time.Duration `yaml:"poll"`         // between looks where the server has no IDLE; 30 s
-	Idle       time.Duration `yaml:"idle"`         // after which IDLE is ended to see whether the server still answers; 90 s, at most 9 min
+	Poll       time.Duration `yaml:"poll"`         // between looks where the server has no IDLE; 30 s, at most 1 min
+	Idle       time.Duration `yaml:"idle"`         // after which IDLE is ended to see whether the server still answers; 90 s, at most 105 s
 	FullSearch time.Duration `yaml:"full_search"`  // between listings of the whole folder; 5 min
-	Command    time.Duration `yaml:"command_time"` // deadline of a command; 60 s
-	Body       time.Duration `yaml:"body_time"`    // deadline of a command that fetches mails; 5 min
+	Command    time.Duration `yaml:"command_time"` // deadline of a command; 60 s at most
+	Body       time.Duration `yaml:"body_time"`    // deadline of a command that fetches mails; 5 min at most
 
 	BatchMails int   `yaml:"batch_mails"` // mails decided on in one transaction; 50
 	BatchBytes int64 `yaml:"batch_bytes"` // bytes of them, unless a single one is larger; 16 MiB
@@ -171,9 +171,13 @@ type Config struct {
 
 // Bounds of the settings.
 const (
-	maxIdle       = 9 * time.Minute // F11
-	maxFullSearch = 5 * time.Minute // F11
-	maxBatchMails = 500             // UIDs in one command; servers limit its length
+	noticed       = 2 * time.Minute      // F10: a dead connection, from its last word
+	maxIdle       = noticed - probe      // shorter than the 9 min of F11
+	maxPoll       = noticed - maxCommand // a look begins with a command
+	maxCommand    = time.Minute          // F10
+	maxBody       = 5 * time.Minute      // F10
+	maxFullSearch = 5 * time.Minute      // F11
+	maxBatchMails = 500                  // UIDs in one command; servers limit its length
 	maxBatchBytes = 64 << 20
 	maxMaxMail    = 256 << 20
 	maxNameLength = 200 // bytes of a folder's name
@@ -270,15 +274,16 @@ func (c Config) Validate() error {
 		key      string
 		value    time.Duration
 		from, to time.Duration
+		why      string
 	}{
-		{"poll", c.Poll, time.Second, maxFullSearch},
-		{"idle", c.Idle, 10 * time.Second, maxIdle},
-		{"full_search", c.FullSearch, 10 * time.Second, maxFullSearch},
-		{"command_time", c.Command, time.Second, 10 * time.Minute},
-		{"body_time", c.Body, time.Second, time.Hour},
+		{"poll", c.Poll, time.Second, maxPoll, "a dead connection"},
+		{"idle", c.Idle, 10 * time.Second, maxIdle, "a dead connection"},
+		{"full_search", c.FullSearch, 10 * time.Second, maxFullSearch, "a mail that the server did not tell of"},
+		{"command_time", c.Command, time.Second, maxCommand, "a dead connection"},
+		{"body_time", c.Body, time.Second, maxBody, "a dead connection"},
 	} {
 		if d.value < d.from || d.value > d.to {
-			complain("%s: %s is not between %s and %s; leave it out for the default", d.key, d.value, d.from, d.to)
+			complain("%s: %s is not between %s and %s, or %s is noticed too late; leave it out for the default", d.key, d.value, d.from, d.to, d.why)
 		}
 	}
 	for _, n := range []struct {
@@ -363,7 +368,8 @@ func New(c Config, d Desk, log *slog.Logger) *Source {
 	c.SetDefaults()
 	dialer := &net.Dialer{
 		Timeout: 30 * time.Second,
-		// A dead peer is noticed in IDLE, too.
+		// Notices a peer that is gone within a minute. One that hangs, or a proxy
+		// that still answers for it, is noticed by the end of IDLE (F10).
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3},
 	}
 	return &Source{
