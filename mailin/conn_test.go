@@ -206,6 +206,49 @@ func TestF09_MailThatCostsTheConnectionHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// F9: many mails on which the server hangs up hold up nobody either.
+func TestF09_ManyMailsThatCostTheConnectionHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"BODY.PEEK", "RFC822.SIZE"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				for range 20 {
+					server.Deliver("INBOX", []byte(letter("bad", 200)))
+				}
+				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					set, items, _ := strings.Cut(cmd.Args, " ")
+					if cmd.Verb != "UID FETCH" || !strings.Contains(items, what) {
+						return false
+					}
+					for uid := range uint32(20) {
+						if mailintest.Set(set)(uid+1, 1000) {
+							c.Close()
+							return true
+						}
+					}
+					return false
+				}
+				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+				for n := 1; n <= 5; n++ {
+					pass(time.Hour)
+					server.Deliver("INBOX", []byte(letter("good", 200)))
+					pass(6 * time.Minute) // with the longest wait between connections
+					if l.filed() != n {
+						t.Fatalf("%d filed, want the %d good mails", l.filed(), n)
+					}
+				}
+				server.Heal()
+				pass(30 * time.Minute)
+				if l.filed() != 25 {
+					t.Errorf("after the server had recovered: %d filed", l.filed())
+				}
+			})
+		})
+	}
+}
+
 // F9: a mail that was there before the first start is left alone, and so costs
 // nothing: not even the last of the folder, with a date that cannot be read.
 func TestF09_OldMailWithAnUnreadableDateCostsNoConnection(t *testing.T) {
@@ -709,6 +752,49 @@ func TestF14_OneMailThatCannotBeFiledSpoilsNoOther(t *testing.T) {
 			t.Errorf("%d filed, INBOX %+v", l.filed(), in)
 		}
 	})
+}
+
+// F14: a mail that costs the connection when it is moved holds up neither the
+// filing of others nor the reading of new mail.
+func TestF14_MailThatCostsTheConnectionWhenFiledHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	for _, caps := range []string{mailintest.Full, mailintest.NoMove, mailintest.Bare} {
+		synctest.Test(t, func(t *testing.T) {
+			server, l := mailintest.NewServer(t), newLedger()
+			server.Capabilities = caps
+			for range 10 {
+				server.Deliver("INBOX", []byte(letter("x", 100)))
+			}
+			server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+				set, _, _ := strings.Cut(cmd.Args, " ")
+				if cmd.Verb != "UID MOVE" && cmd.Verb != "UID COPY" || !mailintest.Set(set)(4, 10) {
+					return false
+				}
+				c.Send("* BYE internal error")
+				c.Close()
+				return true
+			}
+			running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+			pass(5 * time.Minute)
+			later := server.Deliver("INBOX", []byte(letter("later", 100)))
+			pass(time.Minute)
+			if l.filed() != 10 || l.get(4).filed || !l.get(later).filed {
+				t.Errorf("%s: %d filed, want all but UID 4: %q", caps, l.filed(), l.journal())
+			}
+			pass(time.Hour)
+			if c := l.told(); c.OK || c.Waiting != 1 || !strings.Contains(c.Err, "1 done but not filed") {
+				t.Errorf("%s: contact = %+v, want to hear of it", caps, c)
+			}
+			if n := len(server.Connections()); n > 20 {
+				t.Errorf("%s: %d connections in an hour", caps, n)
+			}
+			server.Heal()
+			pass(20 * time.Minute)
+			if l.filed() != 11 || len(server.Folder("Done")) != 11 || len(l.delivered()) != 11 {
+				t.Errorf("%s: after the server had recovered: %d filed, %d in Done", caps, l.filed(), len(server.Folder("Done")))
+			}
+		})
+	}
 }
 
 // F15: whatever a server says, the connection ends, waits grow, and memory

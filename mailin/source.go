@@ -325,7 +325,7 @@ func (w *watcher) look(ctx context.Context, whole bool) (found bool, err error) 
 		t := w.trouble[uid]
 		return w.done[uid] || w.old(uid) && !w.open[uid] || t != nil && t.next.After(now)
 	})
-	for chunk := range slices.Chunk(uids, chunkSize) {
+	for _, chunk := range w.order(uids) {
 		due, err := w.desk.Pending(ctx, w.box, chunk)
 		if err != nil {
 			return true, ofDesk("ask what is to be done", err)
@@ -347,6 +347,39 @@ func (w *watcher) look(ctx context.Context, whole bool) (found bool, err error) 
 
 // chunkSize bounds how many UIDs stand in one command.
 const chunkSize = 500
+
+// order says which mails go together, and when: those that may cost the
+// connection go by themselves after all others, and those that did go last.
+func (w *watcher) order(uids []uint32) [][]uint32 {
+	var sound, suspects, culprits []uint32
+	for _, uid := range uids {
+		switch t := w.trouble[uid]; {
+		case t == nil || !t.alone && t.fails == 0:
+			sound = append(sound, uid)
+		case t.fails == 0:
+			suspects = append(suspects, uid)
+		default:
+			culprits = append(culprits, uid)
+		}
+	}
+	return slices.AppendSeq(slices.Collect(slices.Chunk(sound, chunkSize)), slices.Chunk(append(suspects, culprits...), 1))
+}
+
+// suspect remembers the mails at which the connection was lost. Which of
+// several is to blame is found out one by one.
+func (w *watcher) suspect(uids []uint32) {
+	for _, uid := range uids {
+		t := w.with(uid)
+		t.alone = true
+		switch {
+		case len(uids) > 1:
+		case t.fails == 0:
+			t.fails++ // the network's fault, for all we know
+		default:
+			t.again()
+		}
+	}
+}
 
 // all lists the whole folder, as far as it concerns us (F11: not UNSEEN, and no
 // window of dates).
@@ -594,18 +627,7 @@ func (w *watcher) ask(ctx context.Context, uids []uint32) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if len(uids) == 1 {
-		if t := w.with(uids[0]); t.fails == 0 {
-			t.fails, t.alone = 1, true
-		} else {
-			t.again()
-		}
-		return err
-	}
-	for _, uid := range uids {
-		w.with(uid).alone = true
-	}
-	if refusal(err) == nil {
+	if w.suspect(uids); refusal(err) == nil {
 		return err
 	}
 	for _, uid := range uids {
@@ -878,7 +900,7 @@ func (w *watcher) file(ctx context.Context, f Folder, uids []uint32) error {
 	var together []uint32
 	var alone []uint32
 	for _, uid := range uids {
-		if t := w.trouble[uid]; t != nil && (t.filing != "" || t.copied != Undecided) {
+		if t := w.trouble[uid]; t != nil && (t.alone || t.filing != "" || t.copied != Undecided) {
 			alone = append(alone, uid)
 		} else {
 			together = append(together, uid)
@@ -921,6 +943,12 @@ func (w *watcher) fileChunk(ctx context.Context, f Folder, uids []uint32) error 
 	}
 	no := refusal(err)
 	if no == nil {
+		if ctx.Err() == nil {
+			w.suspect(uids)
+		}
+		if len(uids) == 1 {
+			w.with(uids[0]).filing = clean(err.Error())
+		}
 		return err
 	}
 	return w.unfiled(ctx, f, uids, clean(no.Text))
