@@ -1256,6 +1256,42 @@ func TestF04_MailboxWithoutUIDValidity(t *testing.T) {
 	})
 }
 
+// F4: what a mail has done to a connection is remembered over the next, even
+// where its UID means nothing by then.
+func TestF04_WithoutUIDValidityABadMailHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	for name, validity := range map[string]func(s *mailintest.Server){
+		"none":       func(s *mailintest.Server) { s.NoValidity = true },
+		"always new": func(s *mailintest.Server) { s.Validity++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				for range 5 {
+					server.Deliver("INBOX", []byte(letter("x", 100)))
+				}
+				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					if cmd.Verb == "SELECT" {
+						validity(server)
+					}
+					set, items, _ := strings.Cut(cmd.Args, " ")
+					if cmd.Verb != "UID FETCH" || !strings.Contains(items, "INTERNALDATE") || !mailintest.Set(set)(1, 5) {
+						return false
+					}
+					c.Send(`* 1 FETCH (UID 1 INTERNALDATE "yesterday" RFC822.SIZE 12)`)
+					return said(c, "%s OK", cmd.Tag)
+				}
+				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+				pass(5 * time.Minute)
+				if n := len(server.Folder("Done")); n != 5 || len(server.Connections()) > 4 {
+					t.Errorf("%d in Done, want 5, over %d connections", n, len(server.Connections()))
+				}
+			})
+		})
+	}
+}
+
 // T45: neither password nor token is ever written down.
 func TestT45_PasswordIsNeverLogged(t *testing.T) {
 	t.Parallel()

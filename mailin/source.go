@@ -139,7 +139,11 @@ func (w *watcher) prepare(ctx context.Context) error {
 	}
 	box := Box{Mailbox: w.mailbox(), Validity: data.UIDValidity}
 	if box != w.box || box.Validity == 0 {
-		clear(w.trouble)
+		// A UID may mean another mail now. Of what is known, only how careful to
+		// be is kept: without it, a mail that costs the connection always would.
+		for uid, t := range w.trouble {
+			w.trouble[uid] = &trouble{next: t.next, wait: t.wait, fails: t.fails, alone: t.alone}
+		}
 	}
 	w.box = box
 	w.next = uint32(data.UIDNext)
