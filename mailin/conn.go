@@ -454,6 +454,9 @@ func (c *conn) bodies(ctx context.Context, mails []meta, header bool) (map[uint3
 	for _, m := range mails {
 		budget += m.size + m.size/4 + 4096 // sizes are estimates on some servers (Exchange)
 	}
+	if len(mails) == 1 { // however wrong its size is
+		budget = max(budget, limit+1<<20)
+	}
 	if header {
 		section.Specifier = imap.PartSpecifierHeader
 		section.Partial = &imap.SectionPartial{Size: maxHeader}

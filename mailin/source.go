@@ -676,11 +676,11 @@ func (w *watcher) take(ctx context.Context, mails []job) error {
 	}
 	var batch []Fetched
 	var missing []uint32
-	for _, m := range metas {
+	for i, m := range metas {
 		b, ok := got[m.uid]
 		if ok && !oversize {
 			if ok, err = w.whole(ctx, m, b); err != nil {
-				return err
+				return w.unread(ctx, mails[i:i+1], false, err)
 			}
 		}
 		delete(w.sizes, m.uid)

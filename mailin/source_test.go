@@ -369,6 +369,50 @@ func TestMailWithWrongSizeIsTakenWhenTwoFetchesAgree(t *testing.T) {
 	})
 }
 
+// A size that is far too small spoils neither the mail nor its batch.
+func TestMailThatIsAnnouncedMuchTooSmallIsTaken(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 8} { // a batch of 8 MB has room for it
+		synctest.Test(t, func(t *testing.T) {
+			server, l := mailintest.NewServer(t), newLedger()
+			raw := letter("big", 2<<20)
+			server.Put("INBOX", mailintest.Mail{Raw: []byte(raw), Size: 100})
+			for range others {
+				server.Deliver("INBOX", []byte(letter("other", 1<<20)))
+			}
+			running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+			pass(5 * time.Minute)
+			if l.filed() != 1+others || l.delivered()[1] != raw {
+				t.Errorf("among %d others: %d filed, %d of %d bytes", others, l.filed(), len(l.delivered()[1]), len(raw))
+			}
+		})
+	}
+}
+
+// The second fetch of a mail may cost the connection, too.
+func TestMailThatCostsTheConnectionWhenFetchedAgainHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, l := mailintest.NewServer(t), newLedger()
+		server.Put("INBOX", mailintest.Mail{Raw: []byte(letter("x", 300)), Size: 100})
+		for range 5 {
+			server.Deliver("INBOX", []byte(letter("x", 100)))
+		}
+		server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+			if wantsBody(cmd) && strings.HasPrefix(cmd.Args, "1 ") {
+				c.Close()
+				return true
+			}
+			return false
+		}
+		running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+		pass(10 * time.Minute)
+		if l.filed() != 5 || l.get(1).filed {
+			t.Errorf("%d filed, want all but UID 1", l.filed())
+		}
+	})
+}
+
 func TestFoldersAreMadeWhereTheNamespaceSays(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ prefix, done, want string }{
