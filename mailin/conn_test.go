@@ -1041,6 +1041,62 @@ func TestF16_RefusedFetchOfMailThatIsGone(t *testing.T) {
 	}
 }
 
+// F16: a server that refuses to look for what is not there costs no connection
+// and holds up nobody.
+func TestF16_RefusedLookForWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]func(c *mailintest.Conn, cmd mailintest.Command) bool{
+		"new mail": func(c *mailintest.Conn, cmd mailintest.Command) bool {
+			return cmd.Verb == "UID FETCH" && !bytes.HasPrefix(c.Answer(cmd), []byte("* "))
+		},
+		"old mail": func(c *mailintest.Conn, cmd mailintest.Command) bool {
+			return cmd.Verb == "UID SEARCH" && strings.HasPrefix(cmd.Args, "UID ")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				for range 5 {
+					server.Deliver("INBOX", []byte(letter("x", 100)))
+				}
+				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					if refused(c, cmd) {
+						return said(c, "%s NO [NONEXISTENT] none of these", cmd.Tag)
+					}
+					set, items, _ := strings.Cut(cmd.Args, " ")
+					if !wantsBody(cmd) || !mailintest.Set(set)(1, 100) {
+						return false
+					}
+					server.Remove("INBOX", 2) // and 1 is not handed over
+					if mailintest.Set(set)(3, 100) {
+						cmd.Args = "3:5 " + items
+						c.Raw(c.Answer(cmd))
+						return true
+					}
+					return said(c, "%s OK done", cmd.Tag)
+				}
+				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+				pass(time.Minute)
+				later := server.Deliver("INBOX", []byte(letter("later", 100)))
+				synctest.Wait()
+				if l.filed() != 4 || !l.get(later).filed {
+					t.Errorf("%d filed, want UIDs 3 to 5 and the later one: %q", l.filed(), l.journal())
+				}
+				pass(time.Hour)
+				if !l.get(2).gone || l.get(1).gone || len(server.Connections()) != 1 {
+					t.Errorf("1 gone %v, 2 gone %v, over %d connections", l.get(1).gone, l.get(2).gone, len(server.Connections()))
+				}
+				server.Heal()
+				pass(20 * time.Minute)
+				if l.filed() != 5 {
+					t.Errorf("after the server had recovered: %d filed", l.filed())
+				}
+			})
+		})
+	}
+}
+
 // F16: mail that vanishes before it is filed is out of the way.
 func TestF16_MailThatVanishesBeforeItIsFiled(t *testing.T) {
 	t.Parallel()

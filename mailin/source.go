@@ -505,6 +505,9 @@ func (w *watcher) fresh(ctx context.Context) ([]uint32, error) {
 	// Not n:*, which gives the last mail even when it is older than n: a date in
 	// it that the library cannot read would cost each connection.
 	list, err := w.conn.metas(ctx, imap.UIDSet{{Start: imap.UID(w.next), Stop: math.MaxUint32}}, true)
+	if refusal(err) != nil { // instead of nothing
+		return w.all(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -791,7 +794,8 @@ func (w *watcher) absent(ctx context.Context, uids []uint32) error {
 }
 
 // seek looks whether mails are still there, and reports those that are not.
-// What remains open after it is to be tried again.
+// What remains open after it is to be tried again. A server that refuses to
+// look is asked for the whole folder in time.
 func (w *watcher) seek(ctx context.Context, uids []uint32) error {
 	if err := w.conn.noop(ctx); err != nil {
 		return err
@@ -799,6 +803,9 @@ func (w *watcher) seek(ctx context.Context, uids []uint32) error {
 	var set imap.UIDSet
 	set.AddNum(uidsOf(uids)...)
 	there, err := w.conn.search(ctx, "look whether mails are still there", &imap.SearchCriteria{UID: []imap.UIDSet{set}})
+	if refusal(err) != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
