@@ -1324,7 +1324,9 @@ func TestF04_WithoutUIDValidityABadMailHoldsUpNobody(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				server, l := mailintest.NewServer(t), newLedger()
-				for range 5 {
+				server.Deliver("INBOX", []byte(letter("bad date", 100)))
+				server.Put("INBOX", mailintest.Mail{Raw: []byte(letter("announced too small", 3000)), Size: 100})
+				for range 4 {
 					server.Deliver("INBOX", []byte(letter("x", 100)))
 				}
 				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
@@ -1338,9 +1340,9 @@ func TestF04_WithoutUIDValidityABadMailHoldsUpNobody(t *testing.T) {
 					c.Send(`* 1 FETCH (UID 1 INTERNALDATE "yesterday" RFC822.SIZE 12)`)
 					return said(c, "%s OK", cmd.Tag)
 				}
-				running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
-				pass(5 * time.Minute)
-				if n := len(server.Folder("Done")); n != 5 || len(server.Connections()) > 4 {
+				running(t, piped(server, l, func(c *Config) { c.Import, c.MaxMail = "all", 2000 }))
+				pass(time.Hour)
+				if n := len(server.Folder("Done")); n != 5 || len(server.Connections()) > 15 {
 					t.Errorf("%d in Done, want 5, over %d connections", n, len(server.Connections()))
 				}
 			})

@@ -710,6 +710,7 @@ func (w *watcher) unread(ctx context.Context, mails []job, header bool, err erro
 	}
 	no := refusal(err)
 	if big, ok := errors.AsType[*tooLarge](err); ok && w.open[big.uid] && !header {
+		w.suspect([]uint32{big.uid})
 		w.with(big.uid).size = big.size
 		return err
 	}
