@@ -199,7 +199,7 @@ func (s *Store) VerifyChain(ctx context.Context, n ticket.Number) error {
 	if len(s.key) < 32 {
 		return errors.New("verify events: no key")
 	}
-	return s.snapshot(ctx, func(db *gorm.DB) error {
+	return s.snapshot(ctx, s.limits.verify, func(ctx context.Context, db *gorm.DB) error {
 		query := "SELECT head, events FROM chains WHERE chain = ?"
 		if n != 0 {
 			query = "SELECT chain_head AS head, events FROM tickets WHERE number = ?"

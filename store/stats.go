@@ -23,7 +23,7 @@ const live = "status IN ('open', 'in_progress', 'waiting')"
 // of now's time zone.
 func (s *Store) Overview(ctx context.Context, now time.Time) (Overview, error) {
 	o := Overview{Open: map[string]map[ticket.Priority]int{}}
-	err := s.snapshot(ctx, func(db *gorm.DB) error { return o.fill(ctx, db, now) })
+	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error { return o.fill(ctx, db, now) })
 	if err != nil {
 		return Overview{}, fmt.Errorf("count tickets and mails: %w", err)
 	}
@@ -183,7 +183,7 @@ const shown = 1000
 // Show gives a ticket with all that hangs on it; ErrNotFound if there is none.
 func (s *Store) Show(ctx context.Context, n ticket.Number) (Detail, error) {
 	var d Detail
-	err := s.snapshot(ctx, func(db *gorm.DB) error { return d.fill(ctx, db, int64(n)) })
+	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error { return d.fill(ctx, db, int64(n)) })
 	if err != nil {
 		return Detail{}, fmt.Errorf("show ticket %d: %w", n, err)
 	}

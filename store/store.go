@@ -55,6 +55,7 @@ type Store struct {
 	session string // tells this process from an earlier or other one of the same name
 	log     *slog.Logger
 	clock   func() time.Time
+	limits  limits
 
 	writing   *sql.DB // nil: opened by OpenReader
 	reading   *sql.DB
@@ -121,7 +122,7 @@ func newStore(o Options) (*Store, error) {
 		return nil, fmt.Errorf("make a session: %w", err)
 	}
 	s := &Store{
-		key: o.Key, owner: clean(o.Owner), session: hex.EncodeToString(session), log: o.Log, clock: o.Now,
+		key: o.Key, owner: clean(o.Owner), session: hex.EncodeToString(session), log: o.Log, clock: o.Now, limits: usual(),
 		held: map[string]int64{}, lostToOwn: map[string]bool{},
 	}
 	if s.log == nil {
@@ -140,6 +141,24 @@ func newStore(o Options) (*Store, error) {
 	return s, nil
 }
 
+// limits say how long the database may take. Without them a link to the server
+// that is frozen, with nothing to end the connection, holds up whoever waits
+// for an answer for ever (F10). They are far above what any call takes while
+// all is well.
+//
+// SQLite ends a SELECT only when it is done: there it is the LIMITs that bound
+// it.
+type limits struct {
+	read    time.Duration // one query, or all of a snapshot
+	write   time.Duration // one attempt at a transaction, with the wait for a connection
+	verify  time.Duration // one chain of events, which may be long
+	migrate time.Duration // all steps, which may rewrite tables, with the wait for another daemon's
+}
+
+func usual() limits {
+	return limits{read: 30 * time.Second, write: time.Minute, verify: 10 * time.Minute, migrate: time.Hour}
+}
+
 // open fills the pools. What it opened is closed by Close, also after an
 // error.
 func (s *Store) open(ctx context.Context, o Options, write bool) error {
@@ -153,10 +172,10 @@ func (s *Store) open(ctx context.Context, o Options, write bool) error {
 			return err
 		}
 		s.writing = s.pool(connector, o.Wrap, s.dialect.writers())
-		if err := s.dialect.check(ctx, s.writing, true, s.log); err != nil {
+		if err := s.check(ctx, s.writing, true); err != nil {
 			return err
 		}
-		if err := migrate(ctx, s.writing, s.dialect, s.log); err != nil {
+		if err := s.migrate(ctx); err != nil {
 			return err
 		}
 		if s.writer, err = s.gorm(ctx, s.writing); err != nil {
@@ -170,16 +189,28 @@ func (s *Store) open(ctx context.Context, o Options, write bool) error {
 		return err
 	}
 	s.reading = s.pool(connector, o.Wrap, 4)
-	if err := s.dialect.check(ctx, s.reading, false, s.log); err != nil {
+	if err := s.check(ctx, s.reading, write); err != nil {
 		return err
-	}
-	if !write {
-		if err := checkSchema(ctx, s.reading, s.dialect); err != nil {
-			return err
-		}
 	}
 	s.reader, err = s.gorm(ctx, s.reading)
 	return err
+}
+
+// check looks at the settings of a pool's connections; where nothing is to be
+// written, at the schema too, since nobody brings it up to date.
+func (s *Store) check(ctx context.Context, pool *sql.DB, write bool) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.read)
+	defer cancel()
+	if err := s.dialect.check(ctx, pool, pool == s.writing, s.log); err != nil || write {
+		return err
+	}
+	return checkSchema(ctx, pool, s.dialect)
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.migrate)
+	defer cancel()
+	return migrate(ctx, s.writing, s.dialect, s.log)
 }
 
 func (s *Store) pool(c driver.Connector, wrap func(driver.Connector) driver.Connector, size int) *sql.DB {
@@ -249,9 +280,10 @@ const maxAttempts = 10
 // disk; when it returns an error, nothing is there, with one exception: after
 // an *Unknown error nobody can say.
 //
-// After a deadlock, a serialization failure, a busy database or a connection
-// lost before the commit, the whole of fn runs again, at most ten times with
-// growing pauses; so fn must be repeatable and must build all it needs anew.
+// After a deadlock, a serialization failure, a busy database, a connection
+// lost before the commit or an attempt that took a minute, the whole of fn runs
+// again, at most ten times with growing pauses; so fn must be repeatable and
+// must build all it needs anew.
 // A panic in fn rolls back and goes on upwards. fn must not call methods of
 // the Store, which would wait for the transaction that waits for them.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
@@ -275,7 +307,7 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 		if attempt == maxAttempts || !passing(err) || ctx.Err() != nil {
 			return err
 		}
-		if sqlState(err) == "25006" {
+		if sqlState(err) == "25006" || errors.Is(err, context.DeadlineExceeded) {
 			s.dropIdle()
 		}
 		s.log.Warn("transaction is tried again", "attempt", attempt, "err", err)
@@ -293,13 +325,15 @@ func backoff(n int) time.Duration {
 }
 
 // dropIdle closes idle connections, so that the next one is made anew: to the
-// new primary after a fail-over.
+// new primary after a fail-over, or over a link that is not frozen.
 func (s *Store) dropIdle() {
 	s.writing.SetMaxIdleConns(0)
 	s.writing.SetMaxIdleConns(s.dialect.writers())
 }
 
 func (s *Store) once(ctx context.Context, fn func(*Tx) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.write)
+	defer cancel()
 	conn, err := s.writing.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("get a connection: %w", err)
@@ -456,10 +490,15 @@ func find[T any](tx *Tx, query string, args ...any) ([]T, error) {
 
 // read reads rows outside any transaction, through the reading pool.
 func read[T any](ctx context.Context, s *Store, query string, args ...any) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.read)
+	defer cancel()
 	return gorm.G[T](s.reader).Raw(query, args...).Find(ctx)
 }
 
-// snapshot runs fn so that all it reads through db is of one moment.
-func (s *Store) snapshot(ctx context.Context, fn func(db *gorm.DB) error) error {
-	return s.reader.WithContext(ctx).Transaction(fn, s.dialect.snapshot())
+// snapshot runs fn so that all it reads through db is of one moment, within a
+// time limit that is in its ctx.
+func (s *Store) snapshot(ctx context.Context, limit time.Duration, fn func(ctx context.Context, db *gorm.DB) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return s.reader.WithContext(ctx).Transaction(func(db *gorm.DB) error { return fn(ctx, db) }, s.dialect.snapshot())
 }

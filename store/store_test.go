@@ -873,3 +873,36 @@ func TestPanicRollsBackAndGoesOn(t *testing.T) {
 		}
 	})
 }
+
+func TestF10_FrozenLinkHoldsNobodyUpForEver(t *testing.T) {
+	t.Parallel()
+	link := storetest.NewLink(t, storetest.PostgreSQL(t))
+	s := open(t, link.URL)
+	n := newTicket(t, s).Number
+	lease := acquire(t, s, true)
+	s.limits = limits{read: 100 * time.Millisecond, write: 100 * time.Millisecond, verify: 100 * time.Millisecond}
+	link.Freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	for name, call := range map[string]func() error{
+		"Write":       func() error { return s.Write(ctx, func(tx *Tx) error { return mailWithout(tx, "x") }) },
+		"Renew":       func() error { return s.Renew(ctx, lease, time.Minute) },
+		"ListTickets": func() error { _, err := s.ListTickets(ctx, TicketFilter{}); return err },
+		"Show":        func() error { _, err := s.Show(ctx, n); return err },
+		"VerifyChain": func() error { return s.VerifyChain(ctx, n) },
+	} {
+		wg.Go(func() {
+			if err := call(); ctx.Err() != nil || !World(err) {
+				t.Errorf("%s = %v (%v), want an error of the world, by itself", name, err, ctx.Err())
+			}
+		})
+	}
+	wg.Wait()
+	link.Thaw()
+	s.limits = usual()
+	newTicket(t, s)
+	if list, err := s.ListTickets(t.Context(), TicketFilter{}); err != nil || len(list) != 2 {
+		t.Errorf("afterwards: %d tickets, %v, want 2", len(list), err)
+	}
+}
