@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -20,7 +21,7 @@ func (d *Desk) Watch(ctx context.Context, mailbox string, run func(context.Conte
 // or fn gives an error that ctx did not cause.
 func (d *Desk) underLease(ctx context.Context, name string, fn func(context.Context) error) error {
 	for ctx.Err() == nil {
-		l, err := d.store.Acquire(ctx, name, d.o.LeaseTTL)
+		l, err := d.acquire(ctx, name)
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("lease not asked for", "reason", name, "err", err)
 		}
@@ -35,33 +36,51 @@ func (d *Desk) underLease(ctx context.Context, name string, fn func(context.Cont
 	return nil
 }
 
-// hold runs fn and renews its lease; fn's context ends with the lease.
+func (d *Desk) acquire(ctx context.Context, name string) (*store.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.o.LeaseTTL)
+	defer cancel()
+	return d.store.Acquire(ctx, name, d.o.LeaseTTL)
+}
+
+// errNotRenewed is why a lease is lost that nobody took.
+var errNotRenewed = errors.New("it could not be renewed in time")
+
+// hold runs fn and renews its lease; fn's context ends with the lease. It does
+// so by a timer, whatever the store is doing: once the time is up, another
+// daemon may have the lease.
 func (d *Desk) hold(ctx context.Context, l *store.Lease, fn func(context.Context) error) error {
-	held, stop := context.WithCancel(ctx)
-	defer stop()
+	held, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	end := time.AfterFunc(l.Until.Sub(d.now()), func() { stop(errNotRenewed) })
+	defer end.Stop()
 	renewed := make(chan struct{})
 	go func() {
 		defer close(renewed)
-		defer stop()
-		good := d.now()
+		wait := d.o.LeaseTTL / 3
 		for {
-			pause(held, d.o.LeaseTTL/3)
+			pause(held, wait)
 			if held.Err() != nil {
 				return
 			}
-			err := d.store.Renew(held, l, d.o.LeaseTTL)
+			err := d.renew(held, l)
 			switch {
 			case err == nil:
-				good = d.now()
-			case !store.World(err) || d.now().Sub(good) > d.o.LeaseTTL:
-				d.log.Warn("lease lost", "reason", l.Name, "err", err)
+				end.Reset(l.Until.Sub(d.now()))
+				wait = d.o.LeaseTTL / 3
+			case !store.World(err):
+				stop(err)
 				return
+			default:
+				wait = d.o.LeaseTTL / 12
 			}
 		}
 	}()
 	err := fn(held)
 	lost := held.Err() != nil && ctx.Err() == nil
-	stop()
+	if lost {
+		d.log.Warn("lease lost", "reason", l.Name, "err", context.Cause(held))
+	}
+	stop(nil)
 	<-renewed
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -72,6 +91,13 @@ func (d *Desk) hold(ctx context.Context, l *store.Lease, fn func(context.Context
 		return nil
 	}
 	return err
+}
+
+// renew leaves time for a second attempt.
+func (d *Desk) renew(ctx context.Context, l *store.Lease) error {
+	ctx, cancel := context.WithTimeout(ctx, d.o.LeaseTTL/3)
+	defer cancel()
+	return d.store.Renew(ctx, l, d.o.LeaseTTL)
 }
 
 // Tidy closes tickets that have been resolved long enough, until ctx ends.

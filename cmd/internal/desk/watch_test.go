@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"log/slog"
 	"strings"
@@ -103,6 +104,48 @@ func TestF20LosingTheLeaseEndsTheLoop(t *testing.T) {
 	<-first.ended
 	second.stop()
 	first.stop()
+}
+
+// A store that answers no more does not keep a loop at work under a lease
+// that another desk may have by now.
+func TestF20LoopEndsWithTheLeaseWhateverTheStoreDoes(t *testing.T) {
+	t.Parallel()
+	wait := func(t *testing.T, c <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-c:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the loop goes on without a lease")
+		}
+	}
+	t.Run("the link is frozen", func(t *testing.T) {
+		t.Parallel()
+		link := storetest.NewLink(t, storetest.PostgreSQL(t))
+		w := open(t, link.URL, realTime("one")).watching()
+		<-w.begun
+		link.Freeze()
+		wait(t, w.ended)
+		link.Thaw()
+		<-w.begun // again
+		w.stop()
+	})
+	t.Run("the call never returns", func(t *testing.T) {
+		t.Parallel()
+		answer := make(chan struct{})
+		hang := func(_ storetest.Op, query string, _ []driver.NamedValue) error {
+			if strings.HasPrefix(query, "UPDATE leases SET until_at") {
+				<-answer
+			}
+			return nil
+		}
+		w := open(t, storetest.SQLite(t), realTime("one"), func(s *setup) {
+			s.store.Wrap = storetest.Wrap(storetest.Hooks{Before: hang})
+		}).watching()
+		<-w.begun
+		wait(t, w.ended)
+		close(answer)
+		w.stop()
+	})
 }
 
 func TestWatchTellsWhatCannotGoOn(t *testing.T) {
