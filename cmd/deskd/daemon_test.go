@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -121,5 +122,45 @@ func TestConversationOverDovecotAndPostfix(t *testing.T) {
 				conversation(t, s, start(t, settingsFor(t, s, url, "")))
 			})
 		})
+	}
+}
+
+// answers asks the page under a name and gives the code.
+func (d *daemon) answers(t *testing.T, host, path string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.page+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+func TestT39PageAnswersToTheNameThatMailsGiveIt(t *testing.T) {
+	t.Parallel()
+	s := demoSystem(t, demomail.Options{})
+	d := start(t, replace(t, settingsFor(t, s, "deskd.db", ""), "listen: 127.0.0.1:0", "listen: 127.0.0.1:0\n  url: https://Desk.example.org/\n  hosts: [other.example.org]"))
+	for host, want := range map[string]int{"desk.example.org": 200, "other.example.org": 200, "third.example.org": 421} {
+		if got := d.answers(t, host, ""); got != want {
+			t.Errorf("%s: got %d, want %d", host, got, want)
+		}
+	}
+}
+
+func TestDeskRunsWhateverItsTeamsAreCalled(t *testing.T) {
+	t.Parallel()
+	s := demoSystem(t, demomail.Options{})
+	d := start(t, replace(t, settingsFor(t, s, "deskd.db", ""), "teams:", "teams:\n"+
+		"  - {name: Сеть, list: helpdesk@example.com}\n  - {name: All, list: helpdesk@example.com}\n"+
+		"  - {name: IT Ops, list: helpdesk@example.com}\n  - {name: IT-Ops, list: helpdesk@example.com}"))
+	for _, queue := range []string{"all", "team-1", "team-2", "it-ops", "team-4", "helpdesk"} {
+		if got := d.answers(t, "localhost", "queue/"+queue); got != 200 {
+			t.Errorf("queue %s: got %d", queue, got)
+		}
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +86,15 @@ func serve(ctx context.Context, s *configs.Settings, log *slog.Logger, started f
 		Senders: s.Mailout().Connections, Log: log,
 	})
 
+	var handler http.Handler
+	addr := ""
+	if ln != nil {
+		if handler, err = page.New(pageOptions(s, db, mailer, log)); err != nil {
+			return err
+		}
+		addr = "http://" + ln.Addr().String() + "/"
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	for _, conf := range s.Mailin() {
 		source := mailin.New(conf, d, log)
@@ -90,13 +102,7 @@ func serve(ctx context.Context, s *configs.Settings, log *slog.Logger, started f
 	}
 	group.Go(func() error { return d.Dispatch(ctx) })
 	group.Go(func() error { return d.Tidy(ctx) })
-	addr := ""
 	if ln != nil {
-		handler, err := page.New(pageOptions(s, db, mailer, log))
-		if err != nil {
-			return err
-		}
-		addr = "http://" + ln.Addr().String() + "/"
 		group.Go(func() error { return page.Serve(ctx, ln, handler, log) })
 	}
 	log.Info("running", "reason", "deskd "+versionText(), "mailboxes", len(s.Mailboxes), "page", addr)
@@ -179,7 +185,7 @@ func identity(s *configs.Settings, rules *triage.Rules) mailout.Identity {
 
 func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, log *slog.Logger) page.Options {
 	o := page.Options{
-		Source: db, Name: s.Name, Prefix: s.SubjectPrefix, Location: s.Location(), Hosts: s.Page.Hosts, Version: versionText(), Log: log,
+		Source: db, Name: s.Name, Prefix: s.SubjectPrefix, Location: s.Location(), Hosts: slices.Clone(s.Page.Hosts), Version: versionText(), Log: log,
 		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
 			return mailin.Attachment(raw, s.MailLimits(), part)
 		},
@@ -189,6 +195,9 @@ func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, l
 			}
 			return ""
 		},
+	}
+	if u, err := url.Parse(s.Page.URL); err == nil && u.Hostname() != "" { // the name that our mails give it
+		o.Hosts = append(o.Hosts, u.Hostname())
 	}
 	for _, t := range s.Teams {
 		o.Teams = append(o.Teams, page.Team{Name: t.Name, List: t.List})

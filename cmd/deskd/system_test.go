@@ -380,6 +380,19 @@ database: %s
 	return path
 }
 
+// replace changes a settings file, and gives its path.
+func replace(t testing.TB, settings, from, to string) string {
+	t.Helper()
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, []byte(strings.Replace(string(text), from, to, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
 // start runs the daemon and waits until it says that it runs.
 func start(t testing.TB, settings string, environ ...string) *daemon {
 	t.Helper()

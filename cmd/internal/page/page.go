@@ -9,6 +9,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,7 @@ type Options struct {
 // Team is one team as the page names it.
 type Team struct {
 	Name string
-	Slug string // in addresses: lower case letters, digits, hyphens; made from Name when empty
+	Slug string // in addresses: lower case letters, digits, hyphens; made from Name when empty, and by New where it is taken
 	List string // the address that reaches the team
 }
 
@@ -93,8 +94,6 @@ const (
 	contentHTML  = "text/html; charset=utf-8"
 	contentPlain = "text/plain; charset=utf-8"
 )
-
-var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // New gives the page as a handler. An error names what is wrong with the
 // options.
@@ -131,16 +130,13 @@ func newPage(o Options) (*page, error) {
 	if p.held == nil {
 		p.held = func() string { return "" }
 	}
+	// A team may be called as it likes: "Сеть" has no letter for an address,
+	// "All" has that of another queue.
 	taken := map[string]bool{everything: true}
-	for _, t := range o.Teams {
-		if t.Slug == "" {
-			t.Slug = slug(t.Name)
-		}
-		switch {
-		case !slugForm.MatchString(t.Slug):
-			complaints = append(complaints, fmt.Errorf("team %q: slug %q: want lower case letters, digits and single hyphens", t.Name, t.Slug))
-		case taken[t.Slug]:
-			complaints = append(complaints, fmt.Errorf("team %q: slug %q is taken", t.Name, t.Slug))
+	for i, t := range o.Teams {
+		t.Slug = slug(cmp.Or(t.Slug, t.Name))
+		for n := i + 1; t.Slug == "" || taken[t.Slug]; n++ {
+			t.Slug = "team-" + strconv.Itoa(n)
 		}
 		taken[t.Slug] = true
 		p.teams = append(p.teams, t)

@@ -146,3 +146,27 @@ func logged() (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
+
+func TestEveryTeamHasAQueueOfItsOwnWhateverItIsCalled(t *testing.T) {
+	t.Parallel()
+	names := []string{"Сеть", "All", "IT Ops", "IT-Ops", "Team 6", "…", "a/b", "Team 1"}
+	o := options(busy())
+	o.Teams = nil
+	for _, n := range names {
+		o.Teams = append(o.Teams, Team{Name: n})
+	}
+	p, err := newPage(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, team := range p.teams {
+		got = append(got, team.Slug)
+		if w := get(t, p.handler(), "/queue/"+team.Slug); w.Code != http.StatusOK || !bytes.Contains(w.Body.Bytes(), []byte("<h1><bdi>"+team.Name)) {
+			t.Errorf("queue of %s: got %d", team.Name, w.Code)
+		}
+	}
+	if diff := cmp.Diff([]string{"team-1", "team-2", "it-ops", "team-4", "team-6", "team-7", "a-b", "team-8"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

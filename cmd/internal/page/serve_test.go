@@ -100,10 +100,6 @@ func TestNewSaysWhatIsWrongWithTheOptions(t *testing.T) {
 	}{
 		{"no source", func(o *Options) { o.Source = nil }, "source: missing"},
 		{"no attachments", func(o *Options) { o.Attachment = nil }, "attachment: missing"},
-		{"two teams of one slug", func(o *Options) { o.Teams = []Team{{Name: "A b"}, {Name: "a-b"}} }, `slug "a-b" is taken`},
-		{"a team called all", func(o *Options) { o.Teams = []Team{{Name: "All"}} }, `slug "all" is taken`},
-		{"a team without letters", func(o *Options) { o.Teams = []Team{{Name: "…"}} }, `team "…"`},
-		{"a slug with a slash", func(o *Options) { o.Teams = []Team{{Name: "A", Slug: "a/b"}} }, "single hyphens"},
 		{"a host with a path", func(o *Options) { o.Hosts = []string{"a/b"} }, `host "a/b"`},
 	} {
 		o := options(busy())
