@@ -170,3 +170,24 @@ func TestEveryTeamHasAQueueOfItsOwnWhateverItIsCalled(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestTimesAreToldFromNow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		ahead time.Duration
+		want  string
+	}{
+		{0, "just now"},
+		{-59 * time.Second, "just now"},
+		{time.Second, "in less than a minute"},
+		{59 * time.Second, "in less than a minute"},
+		{time.Minute, "in 1 min"},
+		{-2 * time.Hour, "2 h ago"},
+		{20 * 24 * time.Hour, "13 Dec"},
+		{-400 * 24 * time.Hour, "19 Oct 2025"},
+	} {
+		if got := ago(now.Add(tt.ahead), now); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.ahead, got, tt.want)
+		}
+	}
+}

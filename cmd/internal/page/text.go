@@ -139,6 +139,8 @@ func ago(t, now time.Time) string {
 		d, format = -d, "in %s"
 	}
 	switch {
+	case d < time.Minute && t.After(now):
+		return "in less than a minute"
 	case d < time.Minute:
 		return "just now"
 	case d < 14*24*time.Hour:
