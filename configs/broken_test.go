@@ -375,6 +375,9 @@ func brokenSettings(add string) []brokenRow {
 		{"database is a folder", add, "database: .\n", []string{
 			"11:11: database: DIR is a folder; name a file in it, such as deskd.db",
 		}},
+		{"database file with parameters", add, "database: 'file:desk.db?mode=ro'\n", []string{
+			"11:11: database: parameters and escapes of a file: URL are not understood; write the file's name alone, such as deskd.db",
+		}},
 		{"two databases", add, "database: a.db\ndatabase_env: FINE\n", []string{
 			"12:1: database_env: stands beside database; keep one of them",
 		}},

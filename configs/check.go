@@ -334,7 +334,7 @@ func (c *checker) page() {
 	for i, h := range p.Hosts {
 		name := h
 		if host, port, err := net.SplitHostPort(h); err == nil {
-			if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+			if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
 				name = host
 			}
 		}
@@ -553,8 +553,12 @@ func (c *checker) database(db Secret, literal bool) {
 		c.add(key, "only postgres:// can stand before ://; write a file's name for SQLite")
 		return
 	default:
-		text = strings.TrimPrefix(text, "sqlite:")
-		if !strings.HasPrefix(text, "file:") && !filepath.IsAbs(text) {
+		name, file := strings.CutPrefix(text, "file:")
+		if file && strings.ContainsAny(name, "?#%") {
+			c.add(key, "parameters and escapes of a file: URL are not understood; write the file's name alone, such as deskd.db")
+			return
+		}
+		if text = strings.TrimPrefix(name, "sqlite:"); !filepath.IsAbs(text) {
 			text = filepath.Join(c.dir, text)
 		}
 		if info, err := os.Stat(text); err == nil && info.IsDir() {

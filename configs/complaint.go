@@ -31,6 +31,16 @@ func (e *Invalid) Unwrap() []error {
 	return errs
 }
 
+// Complain gives a complaint about a setting that turned out to be wrong only
+// when it was used.
+func (s *Settings) Complain(key, text string, cause error) *Invalid {
+	found := newComplaints(s.file)
+	found.at = s.at
+	found.add(key, "%s", text)
+	found.list[0].Cause = cause
+	return &Invalid{Complaints: found.list}
+}
+
 // Complaint is one thing that is wrong with the settings, and how to mend it.
 type Complaint struct {
 	File   string
@@ -45,11 +55,13 @@ type Complaint struct {
 // that editors jump to.
 func (c *Complaint) Error() string {
 	var b strings.Builder
-	b.WriteString(c.File)
-	if c.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", c.Line, c.Column)
+	if c.File != "" {
+		b.WriteString(c.File)
+		if c.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", c.Line, c.Column)
+		}
+		b.WriteString(": ")
 	}
-	b.WriteString(": ")
 	if c.Key != "" {
 		b.WriteString(c.Key)
 		b.WriteString(": ")

@@ -62,6 +62,8 @@ type Settings struct {
 
 	location *time.Location
 	env      environment
+	file     string           // as it was named
+	at       map[string]place // key path → where its value begins
 }
 
 // MailboxSettings is one support mailbox.
@@ -199,8 +201,8 @@ func parse(data []byte, path string, env environment, exposed error) (*Settings,
 		return nil, &Invalid{[]*Complaint{{File: path, Text: err.Error(), Cause: err}}}
 	}
 	s := defaults()
-	s.env = env
 	found := newComplaints(path)
+	s.env, s.file, s.at = env, path, found.at
 	decode(data, s, found)
 	if len(found.at) == 0 && len(found.list) > 0 {
 		return nil, found.err() // not even a key could be read
@@ -319,8 +321,8 @@ func (s *Settings) Warnings() []string {
 	if t.Network {
 		w = append(w, "authentication.network: every From address is believed; whoever can send to the mailbox can give commands in a technician's name")
 	}
-	if t.AuthenticatedHops && len(t.Borders) == 0 {
-		w = append(w, "authentication.authenticated_hops: has no effect without borders")
+	if t.AuthenticatedHops && len(t.Servers) == 0 && len(t.Borders) == 0 {
+		w = append(w, "authentication.authenticated_hops: has no effect while neither servers nor borders name the host that notes the login")
 	}
 	if s.Page.Listen != "" && s.Page.URL == "" {
 		w = append(w, "page.url: not set; mails cannot link to the page")

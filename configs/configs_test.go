@@ -420,7 +420,9 @@ func TestWarningsTellWhatIsSeldomMeant(t *testing.T) {
 		{"minimal", "", []string{"authentication: nothing", "page.url"}},
 		{"sound", "authentication: {servers: [mx]}\npage: {url: https://desk}\n", nil},
 		{"every sender believed", "authentication: {network: true}\npage: {listen: ''}\n", []string{"authentication.network"}},
-		{"hops without borders", "authentication: {authenticated_hops: true}\npage: {listen: ''}\n", []string{"authentication.authenticated_hops"}},
+		{"hops of nobody", "authentication: {authenticated_hops: true}\npage: {listen: ''}\n", []string{"authentication.authenticated_hops"}},
+		{"hops of a border", "authentication: {authenticated_hops: true, borders: [mx]}\npage: {listen: ''}\n", nil},
+		{"hops of a server", "authentication: {authenticated_hops: true, servers: [mx]}\npage: {listen: ''}\n", nil},
 	} {
 		got := mustParse(t, minimal+c.more, t.TempDir(), environ()).Warnings()
 		if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
@@ -430,5 +432,24 @@ func TestWarningsTellWhatIsSeldomMeant(t *testing.T) {
 	alone := strings.Replace(minimal, "    roster: [ann@example.org]\n", "page: {listen: ''}\n", 1)
 	if got := mustParse(t, alone, t.TempDir(), environ()).Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "teams:") {
 		t.Errorf("desk without technicians: got %q", got)
+	}
+}
+
+func TestF41_WhatShowsInUseIsToldWithItsPlaceToo(t *testing.T) {
+	t.Parallel()
+	s := mustParse(t, minimal+"key_file: lost.key\n", t.TempDir(), environ())
+	for key, want := range map[string]string{
+		"key_file":       ":11:11: key_file: is lost; find it",
+		"smtp.password":  ":6:3: smtp.password: is lost; find it",
+		"administrators": "deskd.yaml: administrators: is lost; find it",
+	} {
+		cause := errors.New("lost")
+		err := s.Complain(key, "is lost; find it", cause)
+		if !strings.HasSuffix(err.Error(), want) || !errors.Is(err, cause) {
+			t.Errorf("%s: got %q", key, err)
+		}
+	}
+	if got := (&Complaint{Text: "of no file"}).Error(); got != "of no file" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -219,6 +219,8 @@ func TestVariablesStandInPathsAndDatabase(t *testing.T) {
 		{"relative file", "database: state/desk.db", filepath.Join(dir, "state/desk.db")},
 		{"absolute file", "database: /var/lib/deskd/desk.db", "/var/lib/deskd/desk.db"},
 		{"sqlite prefix", "database: sqlite:desk.db", filepath.Join(dir, "desk.db")},
+		{"file prefix", "database: file:desk.db", filepath.Join(dir, "desk.db")},
+		{"absolute file with prefix", "database: file:/var/lib/deskd/desk.db", "/var/lib/deskd/desk.db"},
 		{"whole value", "database: ${URL}", "postgres://u:p%2F@h/db"},
 		{"variable by name", "database_env: URL", "postgres://u:p%2F@h/db"},
 		{"password alone", "database: postgres://u:${PW}@${HOST}/db", "postgres://u:a%40b%20c@h:5433/db"},
