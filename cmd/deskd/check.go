@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -86,7 +88,7 @@ func (c *checkCmd) Run(e env) error {
 	raws := checkDatabase(e.ctx, l, s)
 	log := slog.New(slog.DiscardHandler)
 	for _, conf := range s.Mailin() {
-		checkMailbox(e.ctx, l, conf, s, raws[conf.Address], log)
+		checkMailbox(e.ctx, l, conf, s, rules, raws[conf.Address], log)
 	}
 	checkSMTP(e.ctx, l, s, rules, log)
 	if l.bad > 0 {
@@ -132,7 +134,7 @@ func checkDatabase(ctx context.Context, l *checklist, s *configs.Settings) map[s
 	return raws
 }
 
-func checkMailbox(ctx context.Context, l *checklist, conf mailin.Config, s *configs.Settings, raws [][]byte, log *slog.Logger) {
+func checkMailbox(ctx context.Context, l *checklist, conf mailin.Config, s *configs.Settings, rules *triage.Rules, raws [][]byte, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	source := mailin.New(conf, nil, log)
@@ -158,97 +160,103 @@ func checkMailbox(ctx context.Context, l *checklist, conf mailin.Config, s *conf
 			}
 		}
 	}
-	for _, line := range proofs(raws, s.Authentication, s.MailLimits()) {
+	for _, line := range proofs(raws, rules, s.Authentication, s.MailLimits()) {
 		l.warn("mailbox %s: %s", conf.Address, line)
 	}
 }
 
-// proofs tells which servers wrote about the senders of recent mails, what
-// they said, and what of it the settings believe (T1, T2). Only the header is
-// looked at.
-func proofs(raws [][]byte, trust triage.Trust, limits mailin.Limits) []string {
+// proofs tells what recent mails say of their senders, and what the rules make
+// of it, mail by mail (T1, T2). Only the header is looked at.
+func proofs(raws [][]byte, rules *triage.Rules, trust triage.Trust, limits mailin.Limits) []string {
 	if len(raws) == 0 {
 		return []string{"no recent mail to look for proofs of senders in"}
 	}
-	type tally struct {
-		mails, pass, top int
-	}
-	servers := map[string]*tally{}
-	above := map[string]bool{} // hosts whose Received hides our servers' word
-	count := func(name string) *tally {
-		if servers[name] == nil {
-			servers[name] = &tally{}
-		}
-		return servers[name]
-	}
-	none := 0
+	said, proven, doubted, above := tally{}, tally{}, tally{}, tally{}
+	refused := 0 // technicians' mails whose commands change nothing
 	for _, raw := range raws {
 		m := mailin.ParseHeader(raw, int64(len(raw)), limits)
-		if len(m.AuthResults) == 0 {
-			none++
+		for _, name := range statements(&m) {
+			said[name]++
 		}
-		seen := map[string]bool{}
-		for i, a := range m.AuthResults {
-			name := a.Server
-			if name == "" {
-				name = "(no name, as Exchange Online writes it)"
-			}
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			if named(trust.Servers, a.Server) {
-				for _, r := range m.Received {
-					if r.Pos < a.Pos && !named(trust.Servers, r.By) && !named(trust.Borders, r.By) && len(above) < 5 {
-						above[r.By] = true
-					}
-				}
-			}
-			t := count(name)
-			t.mails++
-			if i == 0 {
-				t.top++
-			}
-			for _, r := range a.Results {
-				if r.Method == "dmarc" && r.Result == "pass" {
-					t.pass++
-				}
-			}
+		s := rules.Sender(&m)
+		if s.Authenticated {
+			proven[s.Proof]++
+			continue
 		}
-		for _, f := range m.Header {
-			if strings.EqualFold(f.Name, "X-MS-Exchange-Organization-AuthAs") {
-				count("X-MS-Exchange-Organization-AuthAs: "+strings.TrimSpace(f.Value)).mails++
-			}
+		doubted[s.Why]++
+		if rules.Works(s.Address) {
+			refused++
 		}
-		if len(m.Received) > 0 && strings.Contains(m.Header[m.Received[0].Pos].Value, "(Authenticated sender: ") {
-			count("login noted in Received by "+m.Received[0].By).mails++
+		if host := hides(&m, trust); host != "" {
+			above[host]++
 		}
 	}
-	lines := []string{fmt.Sprintf("senders of the newest %d mails: %d bear no Authentication-Results", len(raws), none)}
-	names := make([]string, 0, len(servers))
-	for n := range servers {
-		names = append(names, n)
+	lines := []string{fmt.Sprintf("the newest %d mails: the settings prove the sender of %d, and not of %d", len(raws), proven.sum(), doubted.sum())}
+	lines = append(lines, proven.lines("proven by %s: %d of them")...)
+	lines = append(lines, doubted.lines("not proven, since %s: %d of them")...)
+	if refused > 0 {
+		lines = append(lines, fmt.Sprintf("in %d of those without a proof a technician is named; commands in such mail change nothing", refused))
 	}
-	slices.SortFunc(names, func(a, b string) int { return servers[b].mails - servers[a].mails })
-	for _, n := range names[:min(len(names), 10)] {
-		t := servers[n]
-		believed := "not believed"
-		if named(trust.Servers, n) ||
-			trust.ExchangeOnline && strings.HasPrefix(n, "(no name") || trust.ExchangeInternal && strings.HasSuffix(n, "AuthAs: Internal") ||
-			trust.AuthenticatedHops && strings.HasPrefix(n, "login noted") {
-			believed = "believed"
-		}
-		lines = append(lines, fmt.Sprintf("%s: in %d mails, topmost in %d, dmarc=pass in %d; %s by the settings", n, t.mails, t.top, t.pass, believed))
-	}
-	for host := range above {
-		lines = append(lines, fmt.Sprintf("what your server says stands below a Received field by %q, and so may have come with the mail; "+
-			"if that host is yours, name it under authentication.borders", host))
-	}
-	if len(trust.Servers) == 0 && len(names) > 0 {
+	lines = append(lines, said.lines("%s: in %d of them")...)
+	lines = append(lines, above.lines("what your server says stands below a Received field by %q in %d of them, and so may have come with them; "+
+		"if that host is yours, name it under authentication.borders")...)
+	if len(trust.Servers) == 0 && len(said) > 0 {
 		lines = append(lines, "name your own mail server under authentication.servers, and only if it removes such fields from mail that comes in. "+
 			"A pass is for a domain: it proves a colleague's name only if your server lets people send as nobody but themselves")
 	}
 	return lines
+}
+
+// tally counts mails by what they have in common.
+type tally map[string]int
+
+func (t tally) sum() int {
+	n := 0
+	for _, v := range t {
+		n += v
+	}
+	return n
+}
+
+// lines tells the ten largest, each in the format's words.
+func (t tally) lines(format string) []string {
+	names := slices.SortedFunc(maps.Keys(t), func(a, b string) int { return cmp.Or(cmp.Compare(t[b], t[a]), cmp.Compare(a, b)) })
+	var all []string
+	for _, n := range names[:min(len(names), 10)] {
+		all = append(all, fmt.Sprintf(format, n, t[n]))
+	}
+	return all
+}
+
+// statements names what in the mail speaks about its sender, each once.
+func statements(m *triage.Message) []string {
+	var all []string
+	for _, a := range m.AuthResults {
+		all = append(all, "Authentication-Results by "+cmp.Or(a.Server, "nobody, as Exchange Online writes them"))
+	}
+	for _, f := range m.Header {
+		if strings.EqualFold(f.Name, "X-MS-Exchange-Organization-AuthAs") {
+			all = append(all, "X-MS-Exchange-Organization-AuthAs: "+strings.TrimSpace(f.Value))
+		}
+	}
+	if len(m.Received) > 0 && strings.Contains(m.Header[m.Received[0].Pos].Value, "(Authenticated sender: ") {
+		all = append(all, "a login noted in Received by "+m.Received[0].By)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// hides names the host whose Received field stands above the word of a server
+// that the settings name.
+func hides(m *triage.Message, trust triage.Trust) string {
+	for _, a := range m.AuthResults {
+		for _, r := range m.Received {
+			if named(trust.Servers, a.Server) && r.Pos < a.Pos && !named(trust.Servers, r.By) && !named(trust.Borders, r.By) {
+				return r.By
+			}
+		}
+	}
+	return ""
 }
 
 func named(list []string, name string) bool {
