@@ -233,8 +233,56 @@ func TestExplainGivesOneEntryPerArgument(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
 		t.Errorf("exit code %d, want %d for files that cannot be opened", code, exitFailed)
 	}
-	if text, code := command(t, "explain", good); code != 0 || !strings.Contains(text, "critical") || !strings.Contains(text, `rule "vpn"`) {
+	if found := regexp.MustCompile(`"(attachments|in_reply_to|references|tell|commands|reasons)": null`).FindString(string(out)); found != "" {
+		t.Errorf("a list is none: %s\n%s", found, out)
+	}
+	if text, code := command(t, "explain", good); code != 0 || !strings.Contains(text, "critical") || !strings.Contains(text, `rule "vpn"`) ||
+		!strings.HasPrefix(text, "Settings: the defaults") || strings.Contains(text, "not looked at") {
 		t.Errorf("exit code %d\n%s", code, text)
+	}
+}
+
+func TestExplainTakesTheSettingsThatAreThereAndSaysWhatItDidNotLookAt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"deskd.yaml": "mailboxes: [{address: support@example.com, server: imap.example.com, password: x}]\nsmtp: {address: 'smtp.example.com:465'}\n" +
+			"teams: [{name: Plumbers, list: plumbers@example.com}]\nsubject_prefix: WC\nrules: [{words: [leak], priority: critical}]\n",
+		"new.eml":    "From: ann@example.com\r\nSubject: A leak\r\n\r\nHello\r\n",
+		"tag.eml":    "From: ann@example.com\r\nSubject: Re: [WC-1042] A leak\r\n\r\nHello\r\n",
+		"answer.eml": "From: ann@example.com\r\nSubject: A leak\r\nReferences: <a@b>\r\n\r\nHello\r\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mail, leads := range map[string]bool{"new.eml": false, "tag.eml": true, "answer.eml": true} {
+		cmd := exec.CommandContext(t.Context(), built(t), "explain", mail)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		text := string(out)
+		if err != nil || !strings.HasPrefix(text, "Settings: deskd.yaml\n") || !strings.Contains(text, "Plumbers") ||
+			strings.Contains(text, "existing tickets were not looked at") != leads {
+			t.Errorf("%s: %v\n%s", mail, err, text)
+		}
+	}
+}
+
+func TestT36NothingHiddenReachesTheTerminal(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Grüße\tпривет 🙂 שלום":   "Grüße привет 🙂 שלום",
+		"\x1b[2J\r\u009b":        "⟨U+001B⟩[2J⟨U+000D⟩⟨U+009B⟩",
+		"a\u202eb\u2066c\u061c":  "a⟨U+202E⟩b⟨U+2066⟩c⟨U+061C⟩",
+		"\u200e\u200f":           "⟨U+200E⟩⟨U+200F⟩",
+		"\u2028\u2029":           "⟨U+2028⟩⟨U+2029⟩",
+		"pay\u200bpal\ufeff":     "pay⟨U+200B⟩pal⟨U+FEFF⟩",
+		"\u200d\u2060\U000e0041": "⟨U+200D⟩⟨U+2060⟩⟨U+E0041⟩",
+		"\xff":                   "\uFFFD",
+	} {
+		if got := printable(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"deskd/configs"
 	"deskd/mailin"
@@ -17,7 +18,7 @@ import (
 
 type explainCmd struct {
 	Files  []string `arg:"" name:"file" help:"Mails as they come off a server (.eml)."`
-	Config string   `help:"Settings file; without one the defaults are used." placeholder:"FILE"`
+	Config string   `help:"Settings file; deskd.yaml when it is there, else the defaults." placeholder:"FILE"`
 	JSON   bool     `name:"json" help:"Print one JSON document."`
 }
 
@@ -51,6 +52,7 @@ type explained struct {
 	Commands      []triage.Command      `json:"commands"` // what the first lines say, if a technician wrote them
 	CommandErrors []triage.CommandError `json:"command_errors,omitempty"`
 	Obeyed        bool                  `json:"commands_obeyed"`
+	Alone         bool                  `json:"existing_tickets_not_looked_at,omitempty"` // and something in the mail leads to one
 	Decision      *decisionReported     `json:"decision,omitempty"`
 
 	blocks []triage.Block
@@ -81,18 +83,22 @@ type decisionReported struct {
 // Run explains each file in its turn. A file that cannot be opened is one
 // entry like any other, and makes the exit code 1.
 func (c *explainCmd) Run(e env) error {
-	s := &configs.Settings{}
+	const usual = "deskd.yaml"
+	if _, err := os.Stat(usual); c.Config == "" && !errors.Is(err, os.ErrNotExist) {
+		c.Config = usual
+	}
+	used := "the defaults, since there is no " + usual + " here; --config names another file"
 	policy, limits := triage.Policy{Rules: triage.DefaultRules(), Secret: make([]byte, 32)}, mailin.Limits{}
 	if c.Config != "" {
-		var err error
-		if s, err = configs.Load(c.Config); err != nil {
+		s, err := configs.Load(c.Config)
+		if err != nil {
 			return err
 		}
 		secret, err := s.Secret()
 		if err != nil && !errors.As(err, new(*configs.MissingKey)) {
-			return err
+			return s.Complain("key_file", err.Error(), err)
 		}
-		policy, limits = s.Policy(secret), s.MailLimits()
+		used, policy, limits = c.Config, s.Policy(secret), s.MailLimits()
 	}
 	rules, err := triage.New(policy)
 	if err != nil {
@@ -113,10 +119,9 @@ func (c *explainCmd) Run(e env) error {
 		enc.SetEscapeHTML(false)
 		err = enc.Encode(map[string]any{"messages": all})
 	} else {
-		for i, x := range all {
-			if i > 0 {
-				fmt.Fprintln(e.out)
-			}
+		fmt.Fprintf(e.out, "Settings: %s\n", printable(used))
+		for _, x := range all {
+			fmt.Fprintln(e.out)
 			x.print(e.out)
 		}
 	}
@@ -153,7 +158,7 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 	if limit == 0 {
 		limit = 25 << 20
 	}
-	x := explained{File: path, Commands: []triage.Command{}}
+	x := explained{File: path, Commands: []triage.Command{}, InReplyTo: []string{}, References: []string{}, Attachments: []attachment{}}
 	raw, size, err := readMail(path, limit)
 	if err != nil {
 		x.Error = err.Error()
@@ -169,18 +174,19 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 		m.SHA256 = sha256.Sum256(raw)
 	}
 	d := rules.Decide(&m, &triage.Known{Now: time.Now()})
+	leads := rules.Leads(&m)
+	x.Alone = len(leads.IDs)+len(leads.Tokens)+len(leads.Numbers) > 0
 	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body)))
 	return x
 }
 
 func (x *explained) fill(m *triage.Message, d *triage.Decision, c triage.Commands) {
 	x.Parsed, x.Subject, x.MessageID = true, m.Subject, m.MessageID
-	x.InReplyTo, x.References, x.Faults = m.InReplyTo, m.References, m.Faults
+	x.InReplyTo, x.References, x.Faults = orEmpty(m.InReplyTo), orEmpty(m.References), m.Faults
 	if x.From = m.From.Addr; x.From == "" {
 		x.From = m.Shown.Addr
 	}
 	x.TextBody, x.OtherText, x.ReplyText, x.blocks = m.Text(), m.OtherText, d.NewText, d.Blocks
-	x.Attachments = []attachment{}
 	for _, a := range m.Attachments {
 		out := attachment{ContentType: a.Type, Size: a.Size, SHA256: a.SHA256, Inline: a.Inline, Note: a.Note}
 		if a.Name != "" {
@@ -202,7 +208,7 @@ func (x *explained) fill(m *triage.Message, d *triage.Decision, c triage.Command
 	x.NoAutoResponse = !d.Kind.Answer
 	x.MailKind, x.KindWhy, x.Sender, x.Match = string(d.Kind.Kind), d.Kind.Why, d.Sender, d.Match
 	x.Commands, x.CommandErrors, x.Obeyed = append(x.Commands, c.List...), c.Errors, len(d.Commands) > 0
-	x.Decision = &decisionReported{Fate: d.Fate, Reason: d.Reason, Rules: d.Reasons, Tell: d.Tell, Notes: d.Notes, Reasons: []string{}}
+	x.Decision = &decisionReported{Fate: d.Fate, Reason: d.Reason, Rules: d.Reasons, Tell: append([]triage.Tell{}, d.Tell...), Notes: d.Notes, Reasons: []string{}}
 	for _, r := range d.Reasons {
 		x.Decision.Reasons = append(x.Decision.Reasons, r.String())
 	}
@@ -233,6 +239,9 @@ func (x *explained) print(w io.Writer) {
 	line("Kind", strings.TrimSuffix(x.MailKind+": "+x.KindWhy, ": "))
 	if x.Match.Ticket != 0 {
 		line("Belongs to", fmt.Sprintf("%d by %s", x.Match.Ticket, x.Match.How))
+	}
+	if x.Alone {
+		line("Belongs to", "existing tickets were not looked at, and something in this mail may lead to one")
 	}
 	d := x.Decision
 	line("Fate", fmt.Sprintf("%s (%s)", d.Fate, d.Reason))
@@ -276,16 +285,20 @@ func (x *explained) print(w io.Writer) {
 	}
 }
 
-// printable makes text harmless for a terminal: control and bidirectional
-// characters are written as escapes (T36).
+// printable makes text harmless for a terminal (T36): whatever moves the
+// cursor, ends the line, turns the direction or has no shape of its own is
+// written out as ⟨U+202E⟩.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
+	var b strings.Builder
+	for _, r := range s {
 		switch {
 		case r == '\t':
-			return ' '
-		case r < 0x20, r == 0x7f, 0x80 <= r && r < 0xa0, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
-			return '�'
+			b.WriteByte(' ')
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r):
+			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
+		default:
+			b.WriteRune(r) // a byte that is no UTF-8 as U+FFFD
 		}
-		return r
-	}, s)
+	}
+	return b.String()
 }
