@@ -69,26 +69,17 @@ func (c *checkCmd) Run(e env) error {
 	for _, w := range s.Warnings() {
 		l.warn("%s", w)
 	}
-	secret, err := s.Secret()
-	var missing *configs.MissingKey
-	switch {
-	case errors.As(err, &missing):
-		l.warn("key: %s is not there yet; the first run makes it", missing.Path)
-		secret = make([]byte, 32) // signs nothing: only looks are taken
-	case err != nil:
-		l.fail("key: %v", err)
-		secret = make([]byte, 32)
-	default:
-		l.good("key: %d bytes", len(secret))
-	}
-	rules, err := triage.New(s.Policy(secret))
+	rules, err := triage.New(s.Policy(checkKey(e.ctx, l, s)))
 	if err != nil {
-		return invalid("", err.Error(), err)
+		return s.Complain("", err.Error(), err)
 	}
 	raws := checkDatabase(e.ctx, l, s)
 	log := slog.New(slog.DiscardHandler)
-	for _, conf := range s.Mailin() {
-		checkMailbox(e.ctx, l, conf, s, rules, raws[conf.Address], log)
+	for i, conf := range s.Mailin() {
+		raws := checkMailbox(e.ctx, l, fmt.Sprintf("mailboxes[%d]", i), conf, raws[conf.Address], log)
+		for _, line := range proofs(raws, rules, s.Authentication, s.MailLimits()) {
+			l.warn("mailbox %s: %s", conf.Address, line)
+		}
 	}
 	checkSMTP(e.ctx, l, s, rules, log)
 	if l.bad > 0 {
@@ -96,6 +87,27 @@ func (c *checkCmd) Run(e env) error {
 	}
 	fmt.Fprintln(e.out, "\nEverything that was looked at is in order.")
 	return nil
+}
+
+// checkKey gives the key, or zeros where there is none: only looks are taken,
+// which sign nothing.
+func checkKey(ctx context.Context, l *checklist, s *configs.Settings) []byte {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	secret, err := s.Secret()
+	var missing *configs.MissingKey
+	if err == nil {
+		l.good("key_file: %d bytes", len(secret))
+		return secret
+	}
+	if errors.As(err, &missing) {
+		if err = mayMakeKey(ctx, s, missing); !errors.As(err, new(*configs.Invalid)) {
+			l.warn("key_file: %s is not there yet; the first run makes it", missing.Path)
+			return make([]byte, 32)
+		}
+	}
+	l.fail("%v", err)
+	return make([]byte, 32)
 }
 
 // checkDatabase opens the database to read, and gives the newest raw mails of
@@ -110,15 +122,21 @@ func checkDatabase(ctx context.Context, l *checklist, s *configs.Settings) map[s
 		}
 	}
 	db, err := store.OpenReader(ctx, s.Database.Reveal(), store.Options{Log: slog.New(slog.DiscardHandler)})
+	var schema *store.Schema
+	if errors.As(err, &schema) && schema.Got == 0 {
+		l.warn("database: it is empty yet; the first run sets it up")
+		return nil
+	}
 	if err != nil {
-		l.fail("database: %v", err)
+		l.fail("%v", databaseFault(s, err))
 		return nil
 	}
 	defer db.Close()
 	l.good("database: can be read, its tables fit this program")
 	beats, err := db.Heartbeats(ctx)
 	if err != nil {
-		l.fail("database: %v", err)
+		l.fail("%v", databaseFault(s, err))
+		return nil
 	}
 	for _, b := range beats {
 		if !b.OK {
@@ -128,41 +146,42 @@ func checkDatabase(ctx context.Context, l *checklist, s *configs.Settings) map[s
 	raws := map[string][][]byte{}
 	for _, m := range s.Mailboxes {
 		if raws[m.Address], err = db.RecentRaws(ctx, m.Address, recentMails); err != nil {
-			l.fail("database: %v", err)
+			l.fail("%v", databaseFault(s, err))
+			break
 		}
 	}
 	return raws
 }
 
-func checkMailbox(ctx context.Context, l *checklist, conf mailin.Config, s *configs.Settings, rules *triage.Rules, raws [][]byte, log *slog.Logger) {
+// checkMailbox looks at a mailbox, and gives its newest mails where the
+// database has none. at is where its settings stand.
+func checkMailbox(ctx context.Context, l *checklist, at string, conf mailin.Config, raws [][]byte, log *slog.Logger) [][]byte {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	source := mailin.New(conf, nil, log)
 	f, err := source.Check(ctx)
 	if err != nil {
-		l.fail("mailbox %s: %v", conf.Address, err)
-	} else {
-		how := "without encryption"
-		if f.TLS != "" {
-			how = f.TLS
-		}
-		news := fmt.Sprintf("asks for news every %v", conf.Poll)
-		if f.Idle {
-			news = "is told of news at once"
-		}
-		l.good("mailbox %s: %s, %s, %d mails in its folder, %s", conf.Address, f.Server, how, f.Mails, news)
-		for _, w := range f.Warnings {
-			l.warn("mailbox %s: %s", conf.Address, w)
-		}
-		if len(raws) == 0 {
-			if raws, err = source.Recent(ctx, recentMails); err != nil {
-				l.warn("mailbox %s: newest mails not read: %v", conf.Address, err)
-			}
+		l.fail("mailbox %s: %v", conf.Address, mailboxFault(at, err))
+		return raws
+	}
+	how := "without encryption"
+	if f.TLS != "" {
+		how = f.TLS
+	}
+	news := fmt.Sprintf("asks for news every %v", conf.Poll)
+	if f.Idle {
+		news = "is told of news at once"
+	}
+	l.good("mailbox %s: %s, %s, %d mails in its folder, %s", conf.Address, f.Server, how, f.Mails, news)
+	for _, w := range f.Warnings {
+		l.warn("mailbox %s: %s", conf.Address, w)
+	}
+	if len(raws) == 0 {
+		if raws, err = source.Recent(ctx, recentMails); err != nil {
+			l.warn("mailbox %s: newest mails not read: %v", conf.Address, err)
 		}
 	}
-	for _, line := range proofs(raws, rules, s.Authentication, s.MailLimits()) {
-		l.warn("mailbox %s: %s", conf.Address, line)
-	}
+	return raws
 }
 
 // proofs tells what recent mails say of their senders, and what the rules make
@@ -268,12 +287,12 @@ func checkSMTP(ctx context.Context, l *checklist, s *configs.Settings, rules *tr
 	defer cancel()
 	m, err := mailout.New(s.Mailout(), identity(s, rules), log)
 	if err != nil {
-		l.fail("mail server for sending: %v", err)
+		l.fail("mail server for sending: smtp: %v", err)
 		return
 	}
 	defer m.Close()
 	if err := m.Check(ctx); err != nil {
-		l.fail("mail server for sending: %v", err)
+		l.fail("mail server for sending: %v", smtpFault(err))
 		return
 	}
 	l.good("mail server for sending: %s takes mail from us", s.Mailout().Address)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -98,6 +99,24 @@ func TestDemoShowsTriagedTicketsAndSaysWhatToDoNext(t *testing.T) {
 	}
 }
 
+func TestDemoLeavesNothingWhereAPortIsBusy(t *testing.T) {
+	t.Parallel()
+	busy := taken(t)
+	for _, flag := range []string{"--http", "--smtp", "--imap"} {
+		tmp := t.TempDir()
+		args := []string{"demo", "--http=127.0.0.1:0", "--smtp=127.0.0.1:0", "--imap=127.0.0.1:0", flag + "=" + busy}
+		cmd := exec.CommandContext(t.Context(), built(t), args...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+		out, _ := cmd.CombinedOutput()
+		if want := "another program has it; write another port after " + flag; cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(string(out), want) {
+			t.Errorf("%s: exit code %d, said %q", flag, cmd.ProcessState.ExitCode(), out)
+		}
+		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %v, %v", flag, left, err)
+		}
+	}
+}
+
 func TestDemoLeavesOtherPeoplesSettingsAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -122,9 +141,20 @@ func unreachable(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+// taken is an address that somebody else listens on.
+func taken(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
+}
+
 func TestF41BadUseIsToldAndNothingIsWritten(t *testing.T) {
 	t.Parallel()
-	nobody := unreachable(t)
+	nobody, busy := unreachable(t), taken(t)
 	sound := fmt.Sprintf(`
 mailboxes: [{address: support@example.com, server: %[1]q, security: none, password: x}]
 smtp: {address: %[1]q, security: none}
@@ -143,8 +173,14 @@ page: {listen: 127.0.0.1:0}
 		{"wrong type", sound + "administrators: 5\n", []string{"run"}, exitUsage, []string{"administrators"}},
 		{"missing secret", strings.Replace(sound, "password: x", "password_file: nowhere", 1), []string{"run"}, exitUsage, []string{"password_file", "nowhere"}},
 		{"page for the world", strings.Replace(sound, "127.0.0.1:0}", "0.0.0.0:0}", 1), []string{"run"}, exitUsage, []string{"page.listen", "127.0.0.1"}},
-		{"database out of reach", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"run"}, exitFailed, []string{"database"}},
-		{"servers out of reach", sound, []string{"check"}, exitFailed, []string{"BAD", "support@example.com", nobody}},
+		{"busy port", strings.Replace(sound, "127.0.0.1:0}", busy+"}", 1), []string{"run"}, exitFailed, []string{"page.listen: ", busy, "another program has it; write another port under page.listen"}},
+		{"database out of reach", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"run"}, exitFailed, []string{"deskd: database: ", "; look whether the database runs"}},
+		{"database out of reach, looked at", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"check"}, exitFailed, []string{"BAD   database: ", "; look whether the database runs"}},
+		{"servers out of reach", sound, []string{"check"}, exitFailed, []string{"BAD", "support@example.com: mailboxes[0].server: ", "smtp.address: ", nobody, "; look at"}},
+		{"lost key", sound + "database: file:begun.db\n", []string{"run"}, exitUsage, []string{"\ndeskd.yaml: key_file: ", "deskd.key", "put the key back"}},
+		{"lost key, looked at", sound + "database: begun.db\nkey_file: my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:7:11: key_file: ", "my.key", "put the key back"}},
+		{"key in a missing folder", sound + "key_file: nowhere/my.key\n", []string{"run"}, exitUsage, []string{"\ndeskd.yaml:6:11: key_file: ", "nowhere", "make that folder"}},
+		{"key in a missing folder, looked at", sound + "key_file: nowhere/my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:6:11: key_file: ", "make that folder"}},
 		{"unknown flag", sound, []string{"run", "--fast"}, exitUsage, []string{"--fast"}},
 		{"unknown command", sound, []string{"dance"}, exitUsage, []string{"dance"}},
 		{"no such ticket number", sound, []string{"show", "abc"}, exitFailed, nil},
@@ -158,9 +194,23 @@ page: {listen: 127.0.0.1:0}
 					t.Fatal(err)
 				}
 			}
-			cmd := exec.CommandContext(t.Context(), built(t), c.args...)
+			if strings.Contains(c.settings, "begun.db") {
+				if err := os.WriteFile(filepath.Join(dir, "begun.db"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, built(t), c.args...)
 			cmd.Dir = dir
 			out, _ := cmd.CombinedOutput()
+			said := map[string]bool{}
+			for line := range strings.Lines(string(out)) {
+				if line = strings.TrimSpace(line); said[line] && line != "" {
+					t.Errorf("says twice %q:\n%s", line, out)
+				}
+				said[line] = true
+			}
 			if code := cmd.ProcessState.ExitCode(); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
@@ -177,7 +227,7 @@ page: {listen: 127.0.0.1:0}
 				t.Fatal(err)
 			}
 			for _, f := range list {
-				if f.Name() != "deskd.yaml" {
+				if f.Name() != "deskd.yaml" && f.Name() != "begun.db" {
 					t.Errorf("%s was written", f.Name())
 				}
 			}
@@ -283,6 +333,24 @@ func TestT36NothingHiddenReachesTheTerminal(t *testing.T) {
 		if got := printable(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestCheckNamesTheSettingAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := demoSystem(t, demomail.Options{})
+	for name, c := range map[string]struct{ from, to, says string }{
+		"mailbox password": {"import: all", "import: all\n    username: eve@example.org", "mailboxes[0].password: the login of eve@example.org is refused"},
+		"mailbox folder":   {"import: all", "import: all\n    folder: Nowhere", "mailboxes[0].folder: the folder Nowhere cannot be opened"},
+		"smtp password":    {"username: support@example.com", "username: eve@example.org", "smtp.password: mail is held: AUTH: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, code := command(t, "check", "--config", replace(t, settingsFor(t, s, "deskd.db", ""), c.from, c.to))
+			if code != exitFailed || strings.Count(out, "BAD") != 2 || !strings.Contains(out, c.says) {
+				t.Errorf("exit code %d\n%s", code, out)
+			}
+		})
 	}
 }
 

@@ -72,14 +72,12 @@ key_file: deskd.key
 
 // Run starts the mail server and the desk, delivers some mails and says what
 // to do next.
-func (c *demoCmd) Run(e env) error {
-	dir := c.Dir
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "deskd-demo-"); err != nil {
-			return fmt.Errorf("make a folder for the demo: %w", err)
-		}
+func (c *demoCmd) Run(e env) (err error) {
+	ln, err := listen("--http", c.HTTP, "after --http")
+	if err != nil {
+		return err
 	}
+	defer ln.Close()
 	lists := map[string][]string{}
 	for _, t := range demoTeams {
 		lists[t.List] = t.Roster
@@ -96,13 +94,18 @@ func (c *demoCmd) Run(e env) error {
 	}
 	defer mail.Close()
 
-	// The page's port must be known for the settings file, so a free one is
-	// chosen here when 0 was asked for.
-	http, err := freePort(c.HTTP)
-	if err != nil {
-		return fmt.Errorf("--http: %w", err)
+	dir := c.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "deskd-demo-"); err != nil {
+			return fmt.Errorf("make a folder for the demo: %w", err)
+		}
+		defer func() {
+			if err != nil { // only samples lie in it
+				err = errors.Join(err, os.RemoveAll(dir))
+			}
+		}()
 	}
-	path, err := c.writeSettings(dir, http, mail.SMTPAddr(), mail.IMAPAddr())
+	path, err := c.writeSettings(dir, ln.Addr().String(), mail.SMTPAddr(), mail.IMAPAddr())
 	if err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func (c *demoCmd) Run(e env) error {
 		return err
 	}
 	log := newLog(s.Log, logTo)
-	return serve(e.ctx, s, log, func(page string) {
+	return serve(e.ctx, s, ln, log, func(page string) {
 		if err := deliverSamples(e.ctx, mail, log); err != nil {
 			log.Error("sample mails not delivered", "err", err)
 		}
@@ -159,23 +162,6 @@ func (c *demoCmd) writeSettings(dir, http, smtp, imap string) (string, error) {
 		return "", fmt.Errorf("write the demo's settings: %w", err)
 	}
 	return path, nil
-}
-
-// freePort gives the address itself, with a free port in place of 0.
-func freePort(addr string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", &usageError{err}
-	}
-	if port != "0" {
-		return addr, nil
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // welcome says what to do next.

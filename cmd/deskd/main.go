@@ -61,7 +61,7 @@ func deskd(ctx context.Context, args []string, out, errs io.Writer) int {
 	exited := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("deskd"), kong.Description("An IT service desk that lives in a mailbox."),
-		kong.UsageOnError(), kong.Writers(out, errs), kong.Exit(func(code int) { exited = code }),
+		kong.Writers(out, errs), kong.Exit(func(code int) { exited = code }),
 	)
 	if err != nil {
 		fmt.Fprintln(errs, "deskd:", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -36,14 +36,21 @@ func (c *runCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	return serve(e.ctx, s, newLog(s.Log, e.err), nil)
+	var ln net.Listener
+	if s.Page.Listen != "" {
+		if ln, err = listen("page.listen", s.Page.Listen, "under page.listen"); err != nil {
+			return err
+		}
+		defer ln.Close()
+	}
+	return serve(e.ctx, s, ln, newLog(s.Log, e.err), nil)
 }
 
 // serve is the daemon: one store, one desk, a loop for each mailbox, the
-// outbox, the page. It returns when ctx has ended and all of them have
-// stopped, or when one of them cannot go on. started, if not nil, hears the
-// page's address once everything is set up ("" without a page).
-func serve(ctx context.Context, s *configs.Settings, log *slog.Logger, started func(pageAddr string)) error {
+// outbox, the page on ln (nil: no page). It returns when ctx has ended and all
+// of them have stopped, or when one of them cannot go on. started, if not nil,
+// hears the page's address once everything is set up ("" without a page).
+func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.Logger, started func(pageAddr string)) error {
 	for _, w := range s.Warnings() {
 		log.Warn("settings", "reason", w)
 	}
@@ -53,26 +60,16 @@ func serve(ctx context.Context, s *configs.Settings, log *slog.Logger, started f
 	}
 	rules, err := triage.New(s.Policy(secret))
 	if err != nil {
-		return invalid("", err.Error(), err)
+		return s.Complain("", err.Error(), err)
 	}
 	mailer, err := mailout.New(s.Mailout(), identity(s, rules), log)
 	if err != nil {
-		return err
+		return s.Complain("smtp", err.Error(), err)
 	}
 	defer mailer.Close()
-
-	// The page's address is taken before the database is touched, so that a
-	// second daemon started by mistake changes nothing.
-	var ln net.Listener
-	if s.Page.Listen != "" {
-		if ln, err = page.Listen(s.Page.Listen); err != nil {
-			return fmt.Errorf("page.listen: %w", err)
-		}
-		defer ln.Close()
-	}
 	db, err := store.Open(ctx, s.Database.Reveal(), store.Options{Key: secret, Owner: s.Daemon, Log: log})
 	if err != nil {
-		return fmt.Errorf("database: %w", err)
+		return databaseFault(s, err)
 	}
 	defer db.Close()
 
@@ -122,22 +119,33 @@ func key(ctx context.Context, s *configs.Settings, log *slog.Logger) ([]byte, er
 	var missing *configs.MissingKey
 	if !errors.As(err, &missing) {
 		if err != nil {
-			return nil, invalid("key_file", err.Error(), err)
+			return nil, s.Complain("key_file", err.Error(), err)
 		}
 		return secret, nil
 	}
-	begun, e := begun(ctx, s.Database.Reveal())
-	if e != nil {
-		return nil, fmt.Errorf("database: %w", e)
-	}
-	if begun {
-		return nil, invalid("key_file", "the database is there, but its key "+missing.Path+" is not; put the key back from your backup", err)
+	if err := mayMakeKey(ctx, s, missing); err != nil {
+		return nil, err
 	}
 	if secret, err = configs.MakeKey(missing.Path); err != nil {
-		return nil, fmt.Errorf("make the key: %w", err)
+		return nil, &fault{"key_file", err, "let this user write there, or name another place"}
 	}
 	log.Warn("made a new key; keep a copy of it with your backups", "reason", missing.Path)
 	return secret, nil
+}
+
+// mayMakeKey says what speaks against making the key that is missing.
+func mayMakeKey(ctx context.Context, s *configs.Settings, missing *configs.MissingKey) error {
+	switch begun, err := begun(ctx, s.Database.Reveal()); {
+	case err != nil:
+		return databaseFault(s, err)
+	case begun:
+		return s.Complain("key_file", "the database is there, but its key "+missing.Path+" is not; put the key back from your backup", missing)
+	}
+	folder := filepath.Dir(missing.Path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return s.Complain("key_file", "the key is to be made in "+folder+", which does not exist; make that folder, or mend the path", err)
+	}
+	return nil
 }
 
 // begun says whether a desk has kept anything in the database. The error says
@@ -159,11 +167,6 @@ func begun(ctx context.Context, url string) (bool, error) {
 		return false, err
 	}
 	return true, db.Close()
-}
-
-// invalid is a fault of the settings that shows only when they are used.
-func invalid(key, text string, cause error) error {
-	return &configs.Invalid{Complaints: []*configs.Complaint{{Key: key, Text: text, Cause: cause}}}
 }
 
 // host is the domain of our Message-IDs: that of the first mailbox.

@@ -26,6 +26,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -398,7 +399,11 @@ func listen(what, flag, addr string, limit int) (*listener, error) {
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen for %s on %s (%s sets another address): %w", what, addr, flag, err)
+		remedy := "write another port after " + flag
+		if errors.Is(err, syscall.EADDRINUSE) {
+			remedy = "another program has it; " + remedy
+		}
+		return nil, fmt.Errorf("%s: listen for %s: %w; %s", flag, what, err, remedy)
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() { // what localhost means is up to the hosts file
 		return nil, errors.Join(fmt.Errorf("%s address %q (%s): not a loopback address", what, addr, flag), ln.Close())
