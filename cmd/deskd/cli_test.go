@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"deskd/cmd/internal/demomail"
+	"deskd/store"
+	"deskd/triage/ticket"
 )
 
 func TestDemoShowsTriagedTicketsAndSaysWhatToDoNext(t *testing.T) {
@@ -176,6 +179,7 @@ page: {listen: 127.0.0.1:0}
 		{"busy port", strings.Replace(sound, "127.0.0.1:0}", busy+"}", 1), []string{"run"}, exitFailed, []string{"page.listen: ", busy, "another program has it; write another port under page.listen"}},
 		{"database out of reach", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"run"}, exitFailed, []string{"deskd: database: ", "; look whether the database runs"}},
 		{"database out of reach, looked at", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"check"}, exitFailed, []string{"BAD   database: ", "; look whether the database runs"}},
+		{"database is none", sound + "database: deskd.yaml\n", []string{"tickets"}, exitFailed, []string{"database: ", "; look whether the file is there"}},
 		{"servers out of reach", sound, []string{"check"}, exitFailed, []string{"BAD", "support@example.com: mailboxes[0].server: ", "smtp.address: ", nobody, "; look at"}},
 		{"lost key", sound + "database: file:begun.db\n", []string{"run"}, exitUsage, []string{"\ndeskd.yaml: key_file: ", "deskd.key", "put the key back"}},
 		{"lost key, looked at", sound + "database: begun.db\nkey_file: my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:7:11: key_file: ", "my.key", "put the key back"}},
@@ -183,7 +187,9 @@ page: {listen: 127.0.0.1:0}
 		{"key in a missing folder, looked at", sound + "key_file: nowhere/my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:6:11: key_file: ", "make that folder"}},
 		{"unknown flag", sound, []string{"run", "--fast"}, exitUsage, []string{"--fast"}},
 		{"unknown command", sound, []string{"dance"}, exitUsage, []string{"dance"}},
-		{"no such ticket number", sound, []string{"show", "abc"}, exitFailed, nil},
+		{"no ticket number", sound, []string{"show", "abc"}, exitUsage, []string{`"abc": want digits only`}},
+		{"no such team", sound, []string{"tickets", "--team", "Plumbers"}, exitUsage, []string{`--team: there is no team "Plumbers"; teams are Helpdesk`}},
+		{"no tickets asked for", sound, []string{"tickets", "--limit", "0"}, exitUsage, []string{"--limit: 0", "1 or more"}},
 		{"tickets before the first run", sound, []string{"tickets"}, exitFailed, []string{"start the daemon once"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -332,6 +338,50 @@ func TestT36NothingHiddenReachesTheTerminal(t *testing.T) {
 	} {
 		if got := printable(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTicketsGivesAllToProgramsAndKnowsTeamsInAnyCase(t *testing.T) {
+	t.Parallel()
+	settings := settingsFor(t, demoSystem(t, demomail.Options{}), "deskd.db", "")
+	db, err := store.Open(t.Context(), filepath.Join(filepath.Dir(settings), "deskd.db"), store.Options{Key: bytes.Repeat([]byte("k"), 32), Owner: "desk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	err = db.Write(t.Context(), func(tx *store.Tx) error {
+		for i := range 1003 {
+			team := "Helpdesk"
+			if i < 3 {
+				team = "Network Team"
+			}
+			if _, err := tx.NewTicket(store.Ticket{
+				Mailbox: "support@example.com", Subject: "x", Requester: "ann@example.com", Status: ticket.Open, Priority: ticket.Low, Team: team,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		flags []string
+		want  int
+	}{
+		{nil, 1000},
+		{[]string{"--limit=1001"}, 1001},
+		{[]string{"--team=NETWORK TEAM"}, 3},
+		{[]string{"--json"}, 1003},
+		{[]string{"--json", "--open"}, 1003},
+		{[]string{"--json", "--limit=7"}, 7},
+		{[]string{"--json", "--team=network team"}, 3},
+	} {
+		out, code := command(t, append([]string{"tickets", "--config", settings}, c.flags...)...)
+		if got := strings.Count(out, "ann@example.com"); code != 0 || got != c.want {
+			t.Errorf("%q: exit code %d, %d tickets, want %d", c.flags, code, got, c.want)
 		}
 	}
 }

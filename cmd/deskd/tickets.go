@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,7 +21,7 @@ type ticketsCmd struct {
 	JSON   bool   `name:"json" help:"Print a JSON array."`
 	Team   string `help:"Only tickets of this team." placeholder:"NAME"`
 	Open   bool   `help:"Only tickets that are neither resolved nor closed."`
-	Limit  int    `help:"At most that many, the newest first." default:"1000"`
+	Limit  *int   `help:"At most that many, the newest first. By default 1000, and all of them with --json." placeholder:"N"`
 }
 
 // reported is a ticket as the command line prints it.
@@ -55,28 +56,57 @@ func orEmpty(list []string) []string {
 
 // reader opens the database of the settings beside a running daemon: read
 // only, without a lock, without a change of its tables.
-func reader(e env, path string) (*store.Store, *configs.Settings, error) {
-	s, err := configs.Load(path)
-	if err != nil {
-		return nil, nil, err
-	}
+func reader(e env, s *configs.Settings) (*store.Store, error) {
 	db, err := store.OpenReader(e.ctx, s.Database.Reveal(), store.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return nil, nil, fmt.Errorf("database: %w", err)
+		return nil, databaseFault(s, err)
 	}
-	return db, s, nil
+	return db, nil
+}
+
+// filter is what the flags ask for, checked before the database is opened.
+func (c *ticketsCmd) filter(s *configs.Settings) (f store.TicketFilter, limit int, err error) {
+	f.Live = c.Open
+	if c.Team != "" {
+		var names []string
+		for _, t := range s.Teams {
+			if names = append(names, t.Name); strings.EqualFold(t.Name, c.Team) {
+				f.Team = t.Name
+			}
+		}
+		if f.Team == "" {
+			return f, 0, &usageError{fmt.Errorf("--team: there is no team %q; teams are %s", c.Team, strings.Join(names, ", "))}
+		}
+	}
+	switch {
+	case c.Limit != nil && *c.Limit < 1:
+		return f, 0, &usageError{fmt.Errorf("--limit: %d is no number of tickets; write 1 or more", *c.Limit)}
+	case c.Limit != nil:
+		return f, *c.Limit, nil
+	case c.JSON:
+		return f, math.MaxInt, nil
+	}
+	return f, 1000, nil
 }
 
 // Run lists tickets, the newest first.
 func (c *ticketsCmd) Run(e env) error {
-	db, s, err := reader(e, c.Config)
+	s, err := configs.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	f, limit, err := c.filter(s)
+	if err != nil {
+		return err
+	}
+	db, err := reader(e, s)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	all := []reported{}
-	for f := (store.TicketFilter{Team: c.Team, Live: c.Open}); len(all) < c.Limit; {
-		f.Limit = min(500, c.Limit-len(all))
+	for len(all) < limit {
+		f.Limit = min(500, limit-len(all))
 		page, err := db.ListTickets(e.ctx, f)
 		if err != nil {
 			return err
@@ -155,11 +185,10 @@ type shown struct {
 
 // Run prints one ticket.
 func (c *showCmd) Run(e env) error {
-	db, s, err := reader(e, c.Config)
+	s, err := configs.Load(c.Config)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
 	digits := strings.Trim(c.Number, "[]")
 	if head := s.SubjectPrefix + "-"; len(digits) > len(head) && strings.EqualFold(digits[:len(head)], head) {
 		digits = digits[len(head):]
@@ -168,6 +197,11 @@ func (c *showCmd) Run(e env) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	db, err := reader(e, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	d, err := db.Show(e.ctx, n)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("there is no ticket %d", n)
