@@ -205,7 +205,7 @@ func brokenSettings(add string) []brokenRow {
 			`4:15: mailboxes[0].security: "ssl" is unknown; choose tls, starttls or none`,
 		}},
 		{"idle too long", server, server + "    idle: 30m\n", []string{
-			"4:11: mailboxes[0].idle: 30m0s is not between 10s and 9m0s; leave it out for the default",
+			"4:11: mailboxes[0].idle: 30m0s is not between 10s and 1m45s, or a dead connection is noticed too late; leave it out for the default",
 		}},
 		{"two passwords", pass, pass + "    password_file: fine\n", []string{
 			"5:5: mailboxes[0].password_file: stands beside password; keep one of them",

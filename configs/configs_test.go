@@ -287,7 +287,7 @@ old_subject_prefixes: [IT]
 time_zone: Europe/Vienna
 mailboxes:
   - {address: Support@Example.org, aliases: [Help@example.org], server: "127.0.0.1:1143", security: none,
-     username: 007, password_file: imap, import: 2026-01-31, poll: 1m30s, batch_bytes: 1MiB, max_mail: 10MiB}
+     username: 007, password_file: imap, import: 2026-01-31, poll: 45s, batch_bytes: 1MiB, max_mail: 10MiB}
   - {address: second@example.org, server: imap.example.org, password_env: SECOND}
 smtp: {address: "localhost:25", security: none, username: ""}
 teams:
@@ -317,7 +317,7 @@ log: {level: debug, format: json}
 		{"username as written", in[0].Username, "007"},
 		{"password without line end", in[0].Password, canary},
 		{"security", in[0].Security, mailin.Plain},
-		{"poll", in[0].Poll, 90 * time.Second},
+		{"poll", in[0].Poll, 45 * time.Second},
 		{"batch_bytes", in[0].BatchBytes, int64(1 << 20)},
 		{"max_mail", in[0].MaxMail, int64(10 << 20)},
 		{"import", in[0].Import, "2026-01-31"},
