@@ -335,6 +335,7 @@ type Standing struct {
 	OK     bool      // the last conversation went well
 	Err    string    // what is wrong, for people; empty when OK
 	Held   bool      // somebody must act: nothing goes out before that
+	Until  time.Time // all mail is held, and asked for again then; zero: at most that of single senders
 	At     time.Time // when that was found; zero: never asked
 	LastOK time.Time // when a conversation last went well
 }
@@ -343,5 +344,7 @@ type Standing struct {
 func (m *Mailer) Standing() Standing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.standing
+	s := m.standing
+	s.Until = m.holds[""].err.Until
+	return s
 }

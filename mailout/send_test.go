@@ -486,12 +486,15 @@ func TestHeldMailDoesNotKnockAgainBeforeItsTime(t *testing.T) {
 		if n := s.Conns(); n > 8 {
 			t.Errorf("knocked %d times in an hour", n)
 		}
-		if st := m.Standing(); !st.Held || !strings.Contains(st.Err, "go away") {
+		if st := m.Standing(); !st.Held || !strings.Contains(st.Err, "go away") || st.Until.Before(time.Now()) || st.Until.After(time.Now().Add(lastHold)) {
 			t.Errorf("standing: %+v", st)
 		}
 		s.Behave(nil)
 		if err := m.Check(t.Context()); err != nil {
 			t.Errorf("Check: %v", err)
+		}
+		if st := m.Standing(); st.Held || !st.Until.IsZero() {
+			t.Errorf("standing after it was mended: %+v", st)
 		}
 		if _, err := m.Send(t.Context(), envelope("ann@example.com")); err != nil {
 			t.Errorf("after it was mended: %v", err)
@@ -516,6 +519,9 @@ func TestHeldSenderLeavesOtherSendersAlone(t *testing.T) {
 	}{{bad, "held"}, {envelope("ann@example.com"), "sent"}, {bad, "held"}} {
 		if _, err := m.Send(t.Context(), c.e); outcome(err) != c.want {
 			t.Errorf("from %s: %v, want %s", c.e.From, err, c.want)
+		}
+		if st := m.Standing(); !st.Until.IsZero() {
+			t.Errorf("from %s: all mail is held: %+v", c.e.From, st)
 		}
 	}
 }

@@ -42,15 +42,38 @@ func (d *Desk) Wake() {
 func (d *Desk) Dispatch(ctx context.Context) error {
 	d.takeBack(ctx)
 	var senders sync.WaitGroup
+	probing := make(chan struct{}, 1) // a token for the sender whose turn it is
 	for range d.o.Senders {
 		senders.Go(func() {
 			for ctx.Err() == nil {
-				d.sendNext(ctx)
+				if d.o.Mailer.Standing().Until.IsZero() {
+					d.sendNext(ctx)
+				} else {
+					d.probe(ctx, probing)
+				}
 			}
 		})
 	}
 	senders.Wait()
 	return nil
+}
+
+// probe sends one mail when the hold of all mail is over, to see whether it is
+// mended. The others stay as they are until it has got through (F33, F36).
+func (d *Desk) probe(ctx context.Context, probing chan struct{}) {
+	select {
+	case probing <- struct{}{}:
+		defer func() { <-probing }()
+	case <-ctx.Done():
+		return
+	}
+	switch until := d.o.Mailer.Standing().Until; {
+	case until.IsZero(): // mended while this sender waited for its turn
+	case time.Now().Before(until):
+		pause(ctx, min(time.Until(until), 30*time.Second)) // it may be mended sooner
+	default:
+		d.sendNext(ctx)
+	}
 }
 
 // sendNext sends the mail whose turn it is, or waits until there may be one. A
@@ -179,11 +202,11 @@ func (d *Desk) result(r store.Row, log *slog.Logger, answer string, err error) f
 		log.Error("given up", "err", err)
 		return failed("given up after " + now.Sub(r.CreatedAt).Round(time.Minute).String() + ": " + why)
 	}
-	// Once the hold is mended, mail need not wait longer than the hold.
-	if held := (*mailout.Held)(nil); errors.As(err, &held) && held.Until.After(now) && held.Until.Before(due) {
-		due = held.Until
-	}
 	log.Warn("not sent yet", "err", err)
+	var held *mailout.Held
+	if errors.As(err, &held) { // a no to us is no attempt at the mail
+		return func(ctx context.Context) error { return d.store.PutBack(ctx, r, now.Add(time.Until(held.Until)), why) }
+	}
 	return func(ctx context.Context) error { return d.store.Later(ctx, r, due, why) }
 }
 

@@ -199,7 +199,7 @@ func TestF33WhatIsAboutTheMomentOrUsStaysQueued(t *testing.T) {
 			var tried store.Row
 			for _, r := range o.rows() {
 				states = append(states, string(r.State))
-				if r.Attempts > 0 && r.Answer != "not sent: the desk was stopped" {
+				if r.Answer != "" && r.Answer != stopped {
 					tried = r
 				}
 			}
@@ -215,6 +215,84 @@ func TestF33WhatIsAboutTheMomentOrUsStaysQueued(t *testing.T) {
 			}
 		})
 	}
+}
+
+// While the mail server refuses us, one mail at a time asks it, the others stay
+// untouched, and all go out when it is mended.
+func TestF33OneMailAsksForAllThatAreHeld(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	server := mailouttest.Start(t, mailouttest.Options{Behave: func(e mailouttest.Event) mailouttest.Do {
+		if e.Step == mailouttest.Greeting {
+			return mailouttest.Do{Reply: "554 5.7.1 go away"}
+		}
+		return mailouttest.Do{}
+	}})
+	synctest.Test(t, func(t *testing.T) {
+		var claims atomic.Int32
+		o := open(t, url, withServer(server), func(s *setup) {
+			s.desk.Now = time.Now
+			s.store.Log = slog.New(slog.DiscardHandler)
+			s.store.Wrap = storetest.Wrap(storetest.Hooks{Before: func(_ storetest.Op, query string, _ []driver.NamedValue) error {
+				if strings.HasPrefix(query, "WITH candidates") {
+					claims.Add(1)
+				}
+				return nil
+			}})
+		})
+		o.clock.at = time.Now()
+		for i := range 5 {
+			o.deliver(letter(ann, fmt.Sprintf("printer %d", i), "x"), letter(bob, fmt.Sprintf("vpn %d", i), "x"))
+			time.Sleep(time.Hour)
+		}
+		if err := o.o.Mailer.Check(t.Context()); err == nil {
+			t.Fatal("Check: no error")
+		}
+		stop := o.dispatching()
+		time.Sleep(50 * time.Second)
+		if n := claims.Load(); n != 0 {
+			t.Errorf("%d claims while all mail is held, want none", n)
+		}
+		time.Sleep(time.Hour)
+		if asked, claimed := server.Conns(), claims.Load(); asked < 5 || asked > 9 || int(claimed) != asked-1 {
+			t.Errorf("asked %d times, with %d claims, want one for each time but the first", asked, claimed)
+		}
+		for _, r := range o.rows() {
+			if r.State != store.Queued || r.Attempts != 0 {
+				t.Errorf("%s to %s is %s after %d attempts, want queued after none", r.Kind, r.Recipient, r.State, r.Attempts)
+			}
+		}
+		server.Behave(nil)
+		time.Sleep(20 * time.Minute)
+		stop()
+		if n := len(server.Mails()); n != len(o.rows()) {
+			t.Errorf("%d mails were sent, want %d", n, len(o.rows()))
+		}
+	})
+}
+
+func TestF33AHeldSenderDoesNotStopTheOthers(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{Behave: func(e mailouttest.Event) mailouttest.Do {
+		if e.Step == mailouttest.MAIL && strings.Contains(e.Line, support) {
+			return mailouttest.Do{Reply: "553 5.7.1 not your address"}
+		}
+		return mailouttest.Do{}
+	}})
+	both(t, func(t *testing.T, o *office) {
+		had := len(server.Mails())
+		o.deliver(letter(ann, "printer", "x"))
+		in := o.fetch(letter(bob, "printer", "x"))
+		in.Box.Mailbox = second
+		o.handOver([]mailin.Fetched{in})
+		stop := o.dispatching()
+		server.Wait(t, had+2)
+		stop()
+		for _, r := range o.rows() {
+			if r.From == support && (r.State != store.Queued || r.Attempts != 0) || r.From == second && r.State != store.Sent {
+				t.Errorf("%s from %s is %s after %d attempts", r.Kind, r.From, r.State, r.Attempts)
+			}
+		}
+	}, withServer(server))
 }
 
 func TestF30UncertainMailIsSentOnceMoreUnchanged(t *testing.T) {
