@@ -39,7 +39,6 @@ type walker struct {
 	ambiguous bool
 	open      []string // boundaries of the multiparts around the one being read
 	text      int      // bytes of text decoded so far
-	steps     int      // lines and marks looked at: what a test of linear growth counts
 }
 
 func (w *walker) fault(s string) {
@@ -70,7 +69,6 @@ func (w *walker) newBuffer(b []byte) *buffer {
 			}
 			s.marks = append(s.marks, pos)
 		}
-		w.steps++
 		i := bytes.IndexByte(b[pos:], '\n')
 		if i < 0 {
 			break
@@ -109,7 +107,6 @@ func (w *walker) read(s *buffer, from, to int, path string, depth int, defaultTy
 		}
 	}
 	p.header, p.body, p.cut = h, body, cut
-	w.steps += len(h)
 	if cut.cut {
 		w.doubt("a header block is larger than the limit and was cut")
 	}
@@ -377,7 +374,6 @@ func (w *walker) split(s *buffer, from, to int, boundary string) (spans []span, 
 		spans, pre, closed = nil, span{from, to}, false
 		open := -1
 		for i := s.firstMark(from); i < len(s.marks) && s.marks[i] < to; i++ {
-			w.steps++
 			m := s.marks[i]
 			if !hasPrefixAt(s.b, m+2, to, boundary) {
 				continue
@@ -434,7 +430,6 @@ func (w *walker) split(s *buffer, from, to int, boundary string) (spans []span, 
 func (w *walker) opensAgain(s *buffer, i, to int, boundary string) bool {
 	// Only the next few marks are looked at: this must not turn quadratic.
 	for n := 0; n < 8 && i < len(s.marks) && s.marks[i] < to; i, n = i+1, n+1 {
-		w.steps++
 		m := s.marks[i]
 		if !hasPrefixAt(s.b, m+2, to, boundary) {
 			continue
@@ -483,7 +478,6 @@ func beforeMark(b []byte, from, m int) int {
 // names it: "--" and no spaces, with a header field or empty line after it.
 func (w *walker) sniffBoundary(s *buffer, from, to int) string {
 	for i, n := s.firstMark(from), 0; i < len(s.marks) && s.marks[i] < to && n < 20; i, n = i+1, n+1 {
-		w.steps++
 		line, next := nextLine(s.b[:to], s.marks[i])
 		b := bytes.TrimSpace(line[2:])
 		if len(b) == 0 || len(b) > 200 || bytes.ContainsAny(b, " \t") || bytes.HasSuffix(b, []byte("--")) {

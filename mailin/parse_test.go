@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -483,16 +484,23 @@ func heavy() map[string][]byte {
 	}
 }
 
-func TestT27_HeavyMailCostsBoundedMemory(t *testing.T) {
+func TestT27_HeavyMailCostsBoundedTimeAndMemory(t *testing.T) {
+	most := 2 * time.Second
+	if underRace {
+		most *= 10
+	}
 	for name, raw := range heavy() {
-		runtime.GC()
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		m := Parse(raw, Limits{})
-		runtime.ReadMemStats(&after)
-		// All that was ever allocated is more than what was held at once.
-		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 && !underRace {
-			t.Errorf("%s: %d MiB allocated", name, got>>20)
+		var m triage.Message
+		took, bytes := cost(func() { m = Parse(raw, Limits{}) })
+		for n := 0; n < 2 && took > most; n++ {
+			again, _ := cost(func() { Parse(raw, Limits{}) })
+			took = min(took, again)
+		}
+		if took > most {
+			t.Errorf("%s: took %v", name, took)
+		}
+		if bytes > 64<<20 && !underRace {
+			t.Errorf("%s: %d MiB allocated", name, bytes>>20)
 		}
 		if n := len(m.Text()); n > 1<<20 {
 			t.Errorf("%s: %d bytes of text", name, n)
@@ -522,8 +530,7 @@ func TestT27_LimitsAreToldAndSpoilIdentity(t *testing.T) {
 
 func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 	// Each input is made to be searched again and again. The limits are
-	// lifted so that they do not hide it; a quadratic search over these
-	// lengths would take minutes.
+	// lifted so that they do not hide it.
 	limits := Limits{HeaderBytes: 64 << 20, Fields: 1 << 20, Parts: 1 << 20, Depth: 50}
 	for name, unit := range map[string]string{
 		"open quotes":         `From: {"\}` + "\r\n\r\n",
@@ -531,7 +538,7 @@ func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 		"open angles":         "From: {<}\r\n\r\n",
 		"angles to the end":   "From: {<}>\r\n\r\n",
 		"commas":              "From: {,}\r\n\r\n",
-		"encoded words":       "Subject: {=?a?q?}\r\n\r\n",
+		"encoded words":       "Subject: {=?a?q?b}\r\n\r\n",
 		"adjacent words":      "Subject: {=?utf-8?q?a?= }\r\n\r\n",
 		"escapes":             "Content-Disposition: attachment; filename=\"{\x1b$}\r\n\r\n",
 		"parameters":          "Content-Type: text/plain{; a=b}\r\n\r\n",
@@ -552,6 +559,8 @@ func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 		"soft line ends":      "Content-Transfer-Encoding: quoted-printable\r\n\r\n{=\r\n}",
 		"bounce addresses":    "From: mailer-daemon@x\r\nSubject: failure notice\r\n\r\nuser unknown\r\n{a@b.c (}",
 		"lines without end":   "From: a@b\r\n{no colon\r\n}X-A: b\r\n\r\n",
+		"tags in the subject": "Subject: {[IT-}]\r\n\r\n",
+		"HTML paragraphs":     "Content-Type: text/html\r\n\r\n{<b><i><u><p>}",
 		"HTML open comments":  "Content-Type: text/html\r\n\r\n{<!--}",
 		"HTML open quotes":    "Content-Type: text/html\r\n\r\n{<a b=\"}",
 	} {
@@ -560,30 +569,51 @@ func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 		if strings.HasPrefix(post, ">") && strings.Contains(unit, "{<}>") {
 			post = ">\r\n\r\n"
 		}
-		cost := func(n int) (alloc, steps float64) {
-			raw := []byte(pre + strings.Repeat(cell, n/len(cell)) + post)
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			w := &walker{limits: limits.withDefaults()}
-			var m triage.Message
-			root := w.message(raw, "0", 0)
-			w.header(&m, root)
-			w.content(&m, root)
-			w.report(&m, root)
-			runtime.ReadMemStats(&after)
-			return float64(after.TotalAlloc - before.TotalAlloc + 1<<20), float64(w.steps + 1000)
+		n := 1 << 17
+		if strings.Contains(pre, "text/html") {
+			n = 1<<16 - 1<<10 // read as a tree at each length, see maxHTML
 		}
-		n := 1 << 18
 		if testing.Short() || underRace {
-			n = 1 << 16
+			n /= 4
 		}
-		a1, s1 := cost(n)
-		a2, s2 := cost(2 * n)
-		a4, s4 := cost(4 * n)
-		if !underRace && (a2 > 2.5*a1 || a4 > 2.5*a2) || s2 > 2.5*s1 || s4 > 2.5*s2 {
-			t.Errorf("%s: allocated %.0f, %.0f, %.0f; steps %.0f, %.0f, %.0f", name, a1, a2, a4, s1, s2, s4)
+		// The best of three, since others use the machine, too; one is
+		// enough where it is good.
+		var alloc [3]float64
+		spent := [3]time.Duration{math.MaxInt64, math.MaxInt64, math.MaxInt64}
+		for range 3 {
+			for i := range spent {
+				raw := []byte(pre + strings.Repeat(cell, n<<i/len(cell)) + post)
+				took, bytes := cost(func() { Parse(raw, limits) })
+				spent[i], alloc[i] = min(spent[i], took), float64(bytes+1<<20)
+			}
+			if !squared(spent) {
+				break
+			}
+		}
+		if squared(spent) {
+			t.Errorf("%s: took %v", name, spent)
+		}
+		if !underRace && (alloc[1] > 2.5*alloc[0] || alloc[2] > 2.5*alloc[1]) {
+			t.Errorf("%s: allocated %.0f bytes", name, alloc)
 		}
 	}
+}
+
+// squared says whether the time that n, 2n and 4n took grew with the square
+// of n, to sixteen times rather than four. What is over at once proves nothing.
+func squared(spent [3]time.Duration) bool { return spent[2] > 10*max(spent[0], 10*time.Millisecond) }
+
+// cost gives the processor time and the bytes that a call took. All that was
+// ever allocated is more than what was held at once.
+func cost(call func()) (time.Duration, uint64) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start := cpuTime()
+	call()
+	took := cpuTime() - start
+	runtime.ReadMemStats(&after)
+	return took, after.TotalAlloc - before.TotalAlloc
 }
 
 func TestT29_AmbiguousMailIsFlagged(t *testing.T) {
