@@ -167,7 +167,13 @@ func convert(conv *converter.Converter, doc *html.Node) (out []byte, err error) 
 type tree struct {
 	hiddenBy map[string]bool // ".class" and "#id" that a style sheet hides
 	hid      bool
+	indented int // open quotes and lists
+	pre      int // open elements of preformatted text
 }
+
+// maxIndent bounds the quotes and lists inside one another: the converter
+// writes the text of each anew, with its own indentation before every line.
+const maxIndent = 5
 
 // flatten works on the children of n. Within a marked region no further mark
 // is set. The depth is bounded by the parser (512 elements).
@@ -209,7 +215,24 @@ func (t *tree) element(parent, c *html.Node, marked bool) {
 		kind = 0
 	}
 	after := c.NextSibling
+	indents := c.DataAtom == atom.Blockquote || c.DataAtom == atom.Ul || c.DataAtom == atom.Ol
+	preformatted := c.DataAtom == atom.Pre || c.DataAtom == atom.Textarea
+	if indents {
+		t.indented++
+	}
+	if preformatted {
+		t.pre++
+	}
 	t.flatten(c, marked || kind != 0)
+	if t.indented > maxIndent && (indents || c.DataAtom == atom.Li) {
+		c.Data, c.DataAtom, c.Attr = "div", atom.Div, nil
+	}
+	if indents {
+		t.indented--
+	}
+	if preformatted {
+		t.pre--
+	}
 	switch c.DataAtom {
 	case atom.B, atom.Strong, atom.I, atom.Em, atom.U, atom.Code, atom.Tt, atom.Kbd, atom.Samp, atom.Font, atom.S, atom.Strike, atom.Del, atom.Ins, atom.Var, atom.Cite, atom.Dfn, atom.Mark, atom.Small, atom.Big:
 		c.Data, c.DataAtom, c.Attr = "span", atom.Span, nil
@@ -226,7 +249,9 @@ func (t *tree) element(parent, c *html.Node, marked bool) {
 		}
 	case atom.Pre, atom.Textarea:
 		c.Data, c.DataAtom, c.Attr = "div", atom.Div, nil
-		keepSpace(c)
+		if t.pre == 0 {
+			keepSpace(c) // with the elements inside
+		}
 	case atom.A:
 		t.link(c)
 	case atom.Img:

@@ -108,6 +108,21 @@ func TestLargeHTMLKeepsItsQuoteMarks(t *testing.T) {
 	}
 }
 
+func TestHTMLNestedDeeplyKeepsItsText(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ tag, end, want string }{
+		{"<blockquote>", "</blockquote>", strings.Repeat("> ", maxIndent) + "deep"},
+		{"<ul><li>", "</ul>", strings.Repeat("- ", maxIndent) + "deep"},
+		{"<pre>", "</pre>", "deep"},
+	} {
+		blocks, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent) + "deep" + strings.Repeat(c.end, maxIndent) + "<p>after")
+		deeper, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent+7) + "deep" + strings.Repeat(c.end, maxIndent+7) + "<p>after")
+		if got := joined(blocks); got != c.want+"\n\nafter" || joined(deeper) != got {
+			t.Errorf("%s: %q and, deeper, %q; want %q", c.tag, got, joined(deeper), c.want)
+		}
+	}
+}
+
 func joined(blocks []triage.Block) string {
 	var s []string
 	for _, b := range blocks {

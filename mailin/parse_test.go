@@ -462,7 +462,9 @@ func heavy() map[string][]byte {
 		many.WriteString("--b\r\n\r\nx\r\n")
 	}
 	fields := bytes.Repeat([]byte("X-A: b\r\n"), 1_000_000)
-	html := append([]byte("From: a@b\r\nContent-Type: text/html\r\n\r\n"), bytes.Repeat([]byte("<div><b>x"), 100_000)...)
+	html := func(depth int, tag string, n int, cell string) []byte {
+		return []byte("From: a@b\r\nContent-Type: text/html\r\n\r\n" + strings.Repeat(tag, depth) + strings.Repeat(cell, n))
+	}
 	partHeader := append([]byte("From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX-Long: "), bytes.Repeat([]byte("y"), 10<<20)...)
 	nested := bytes.Repeat([]byte("Content-Type: message/rfc822\r\n\r\n"), 10_000)
 	partHeaders := append([]byte("From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"),
@@ -476,11 +478,15 @@ func heavy() map[string][]byte {
 		"folded line 10 MB":  append(append([]byte("From: a@b\r\nSubject: "), bytes.Repeat([]byte("z\r\n "), 3<<20)...), "\r\n\r\nbody"...),
 		"part header 10 MB":  partHeader,
 		"200 part headers":   partHeaders,
-		"deep HTML":          html,
+		"deep HTML":          html(0, "", 100_000, "<div><b>x"),
+		"deep quotes":        html(400, "<blockquote>", 16_000, "<p>x"),
+		"deep lists":         html(200, "<ol><li>", 16_000, "x<br>"),
+		"deep empty lists":   html(400, "<ul>", 16_000, "<p>x"),
+		"deep lines as such": html(400, "<pre>", 30_000, "x<br>"),
 		"10,000 mails in":    nested,
 		"10 MB of dashes":    append([]byte("From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"), bytes.Repeat([]byte("--\r\n"), 2<<20)...),
 		"10 MB of quotes":    append([]byte("From: a@b\r\n\r\n"), bytes.Repeat([]byte("> "), 5<<20)...),
-		"10 MB of HTML tags": append([]byte("From: a@b\r\nContent-Type: text/html\r\n\r\n"), bytes.Repeat([]byte("<p>a"), 2<<20)...),
+		"10 MB of HTML tags": html(0, "", 2<<20, "<p>a"),
 	}
 }
 
