@@ -38,7 +38,7 @@ type walker struct {
 	seen      map[string]bool
 	ambiguous bool
 	open      []string // boundaries of the multiparts around the one being read
-	text      int      // bytes of text decoded so far
+	text      int      // bytes of text, or of HTML if that is more, read so far
 }
 
 func (w *walker) fault(s string) {

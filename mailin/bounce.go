@@ -44,8 +44,9 @@ func (w *walker) enclosedReport(root *part) *triage.Report {
 		}
 		inner := triage.Message{Subject: cleanShown(p.enclosed.header.subject())}
 		inner.From, inner.FromFault, inner.Shown = p.enclosed.header.author()
-		sub := &walker{limits: w.limits, parts: w.parts, decoded: w.decoded}
+		sub := &walker{limits: w.limits, parts: w.parts, decoded: w.decoded, text: w.text}
 		inner.Body = append(inner.Body, sub.render(p.enclosed, true).blocks...)
+		w.text = sub.text
 		if r := sub.guess(&inner, p.enclosed, sub.evidence(&inner, p.enclosed)); r != nil {
 			sub.complete(r, &inner, p.enclosed)
 			found = r

@@ -251,7 +251,7 @@ func FuzzHTML(f *testing.F) {
 	f.Add("<table><tr><td>a<td style=display:none>b<pre> c\n d")
 	f.Add("<blockquote type=cite><ul><li>a<li>b</ul><a href=http://x>y</a><!-- z")
 	f.Fuzz(func(t *testing.T, s string) {
-		blocks, _ := htmlBlocks(s)
+		blocks, _ := htmlBlocks(s, maxTrees)
 		for _, b := range blocks {
 			if b.Text == "" || stripMarks.Replace(b.Text) != b.Text {
 				t.Errorf("block %q", b.Text)

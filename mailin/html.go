@@ -20,6 +20,10 @@ import (
 // the tree cannot be built, a plainer reader takes over that works tag by tag.
 const maxHTML = 256 << 10
 
+// maxTrees is how much text a mail may have given before its HTML is read by
+// the plainer reader alone.
+const maxTrees = 2 * maxHTML
+
 // Marks for the borders of quotes and the like, put into the HTML before it
 // becomes text and found again after. They are private-use characters that
 // are taken out of foreign text first.
@@ -42,10 +46,10 @@ var (
 
 // htmlBlocks turns HTML into text in blocks whose kind is what the HTML says
 // of quotes and signatures. Text that a reader would not see is left out, and
-// hid says so.
-func htmlBlocks(src string) (blocks []triage.Block, hid bool) {
+// hid says so. No more than room bytes are read as a tree.
+func htmlBlocks(src string, room int) (blocks []triage.Block, hid bool) {
 	src = stripMarks.Replace(src)
-	if len(src) <= maxHTML {
+	if len(src) <= min(room, maxHTML) && restated(src) < maxRestated {
 		if text, h, err := htmlTree(src); err == nil {
 			return splitMarks(text), h
 		}
@@ -128,6 +132,32 @@ func tidyLines(s string) string {
 		out.WriteString(line)
 	}
 	return strings.TrimRight(out.String(), "\n")
+}
+
+// maxRestated is far above what programs write, of which few leave a <b> open.
+const maxRestated = 200_000
+
+// restated counts the elements that a tree of the HTML has beyond those that
+// are written: what puts text into a style, such as <b> or <font>, and is not
+// ended where the paragraph ends is begun again in each one that follows.
+func restated(src string) (n int) {
+	z := html.NewTokenizer(strings.NewReader(src))
+	for open := 0; ; {
+		tt := z.Next()
+		if tt == html.ErrorToken {
+			return n
+		}
+		n += open
+		name, _ := z.TagName()
+		switch atom.Lookup(name) {
+		case atom.A, atom.B, atom.Big, atom.Code, atom.Em, atom.Font, atom.I, atom.Nobr, atom.S, atom.Small, atom.Strike, atom.Strong, atom.Tt, atom.U:
+			if tt == html.StartTagToken {
+				open++
+			} else if tt == html.EndTagToken && open > 0 {
+				open--
+			}
+		}
+	}
 }
 
 var errConvert = errors.New("convert html: the converter stopped")

@@ -32,7 +32,7 @@ func TestHTMLMarkersBecomeBlocks(t *testing.T) {
 		{"somebody's own indentation", `<p>Mine</p><blockquote>a line of code</blockquote>`, []triage.Block{{Text: "Mine\n\n> a line of code"}}},
 		{"marks of ours in foreign text", "<p>a\uE0F1b\uE0F4c</p>", []triage.Block{{Text: "abc"}}},
 	} {
-		got, _ := htmlBlocks(c.html)
+		got, _ := htmlBlocks(c.html, maxTrees)
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s: want -, got +\n%s", c.name, d)
 		}
@@ -52,7 +52,7 @@ func TestHTMLBecomesReadableText(t *testing.T) {
 		{`<img src="cid:x" alt="Chart"><img src="http://tracker.example/">`, "Chart"},
 		{"<title>No</title><style>p{color:red}</style><script>alert(1)</script><!-- no --><p>Yes &amp; &lt;b&gt;</p>", "Yes & <b>"},
 	} {
-		got, _ := htmlBlocks(c.html)
+		got, _ := htmlBlocks(c.html, maxTrees)
 		text := ""
 		for _, b := range got {
 			text += b.Text
@@ -78,7 +78,7 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 			if pad != "" && strings.Contains(h, "<style>") {
 				continue // the plain reader knows no style sheets
 			}
-			blocks, _ := htmlBlocks("<p>open</p>" + h + "<p>after</p>" + pad)
+			blocks, _ := htmlBlocks("<p>open</p>"+h+"<p>after</p>"+pad, maxTrees)
 			text := joined(blocks)
 			if strings.Contains(text, "close") || !strings.Contains(text, "open") || !strings.Contains(text, "after") {
 				t.Errorf("%s (%d bytes more): %.60q", h, len(pad), text)
@@ -86,7 +86,7 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 		}
 	}
 	for _, h := range []string{`<div style="display:block">close</div>`, `<div style="font-size:10px">close</div>`, `<style>@media print {.a{display:none}}</style><p class=a>close</p>`, `<div style="max-height:0">close</div>`} {
-		if blocks, hid := htmlBlocks(h); joined(blocks) != "close" || hid {
+		if blocks, hid := htmlBlocks(h, maxTrees); joined(blocks) != "close" || hid {
 			t.Errorf("%s is to be seen, got %q", h, joined(blocks))
 		}
 	}
@@ -98,11 +98,11 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 func TestLargeHTMLKeepsItsQuoteMarks(t *testing.T) {
 	t.Parallel()
 	pad := strings.Repeat("x ", maxHTML/2)
-	blocks, _ := htmlBlocks(`<p>Mine</p><div class="gmail_quote"><div>` + pad + `</div>hers</div><p>below</p>`)
+	blocks, _ := htmlBlocks(`<p>Mine</p><div class="gmail_quote"><div>`+pad+`</div>hers</div><p>below</p>`, maxTrees)
 	if len(blocks) != 3 || blocks[0].Text != "Mine" || blocks[1].Kind != triage.Quoted || blocks[2].Text != "below" {
 		t.Errorf("%d blocks", len(blocks))
 	}
-	deep, _ := htmlBlocks("<p>open</p>" + strings.Repeat("<div>", 2000) + "deep")
+	deep, _ := htmlBlocks("<p>open</p>"+strings.Repeat("<div>", 2000)+"deep", maxTrees)
 	if s := joined(deep); !strings.Contains(s, "open") || !strings.Contains(s, "deep") {
 		t.Errorf("%q", s)
 	}
@@ -115,8 +115,8 @@ func TestHTMLNestedDeeplyKeepsItsText(t *testing.T) {
 		{"<ul><li>", "</ul>", strings.Repeat("- ", maxIndent) + "deep"},
 		{"<pre>", "</pre>", "deep"},
 	} {
-		blocks, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent) + "deep" + strings.Repeat(c.end, maxIndent) + "<p>after")
-		deeper, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent+7) + "deep" + strings.Repeat(c.end, maxIndent+7) + "<p>after")
+		blocks, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent)+"deep"+strings.Repeat(c.end, maxIndent)+"<p>after", maxTrees)
+		deeper, _ := htmlBlocks(strings.Repeat(c.tag, maxIndent+7)+"deep"+strings.Repeat(c.end, maxIndent+7)+"<p>after", maxTrees)
 		if got := joined(blocks); got != c.want+"\n\nafter" || joined(deeper) != got {
 			t.Errorf("%s: %q and, deeper, %q; want %q", c.tag, got, joined(deeper), c.want)
 		}

@@ -433,10 +433,13 @@ func (w *walker) leaf(p *part) (r rendering) {
 		limit *= 2 // most of it is markup
 	}
 	data := w.decode(p, limit)
+	read := 0 // bytes of HTML, which costs time even if it holds no text
 	defer func() {
+		text := 0
 		for _, b := range r.blocks {
-			w.text += len(b.Text)
+			text += len(b.Text)
 		}
+		w.text += max(text, read)
 	}()
 	if p.typ != "text/html" {
 		data, p.files = w.uuencoded(p, data)
@@ -450,7 +453,8 @@ func (w *walker) leaf(p *part) (r rendering) {
 	text = cleanText(text)
 	switch {
 	case p.typ == "text/html" || looksHTML(data) && p.noType:
-		blocks, hid := htmlBlocks(text)
+		read = len(text)
+		blocks, hid := htmlBlocks(text, maxTrees-w.text)
 		if hid {
 			w.fault("hidden text was left out")
 		}
