@@ -229,6 +229,24 @@ func (t *tree) flatten(n *html.Node, marked bool) {
 		}
 		c = next
 	}
+	joinTexts(n)
+}
+
+// joinTexts makes one text out of those that now stand side by side. The
+// converter does it, too, but copies all that it has for each one.
+func joinTexts(n *html.Node) {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type != html.TextNode || c.NextSibling == nil || c.NextSibling.Type != html.TextNode {
+			continue
+		}
+		var all strings.Builder
+		all.WriteString(c.Data)
+		for next := c.NextSibling; next != nil && next.Type == html.TextNode; next = c.NextSibling {
+			all.WriteString(next.Data)
+			n.RemoveChild(next)
+		}
+		c.Data = all.String()
+	}
 }
 
 func (t *tree) element(parent, c *html.Node, marked bool) {

@@ -584,6 +584,8 @@ func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 		"lines without end":   "From: a@b\r\n{no colon\r\n}X-A: b\r\n\r\n",
 		"tags in the subject": "Subject: {[IT-}]\r\n\r\n",
 		"HTML paragraphs":     "Content-Type: text/html\r\n\r\n{<b><i><u><p>}",
+		"HTML pictures":       "Content-Type: text/html\r\n\r\n{<img alt=xxxxxxxxxx>}",
+		"HTML comments":       "Content-Type: text/html\r\n\r\n{xx<!---->}",
 		"HTML open comments":  "Content-Type: text/html\r\n\r\n{<!--}",
 		"HTML open quotes":    "Content-Type: text/html\r\n\r\n{<a b=\"}",
 	} {
