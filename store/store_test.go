@@ -71,16 +71,37 @@ func TestF22_SettingsThatDurabilityRestsOnAreInForce(t *testing.T) {
 
 func TestF22_StartIsRefusedOtherwise(t *testing.T) {
 	t.Parallel()
-	for pragma, setting := range map[string]string{"synchronous = NORMAL": "synchronous", "foreign_keys = 0": "foreign_keys"} {
-		url := storetest.SQLite(t)
-		_, err := Open(t.Context(), url, Options{Key: testKey(), Wrap: storetest.Wrap(storetest.Hooks{Connected: func(c driver.Conn) error {
-			_, err := c.(driver.ExecerContext).ExecContext(t.Context(), "PRAGMA "+pragma, nil)
-			return err
-		}})})
-		var unsafe *Unsafe
-		if !errors.As(err, &unsafe) || unsafe.Setting != setting {
-			t.Errorf("PRAGMA %s: Open = %v, want *Unsafe about %s", pragma, err, setting)
-		}
+	for _, c := range []struct{ statement, setting string }{
+		{"PRAGMA synchronous = NORMAL", "synchronous"},
+		{"PRAGMA foreign_keys = 0", "foreign_keys"},
+		{"PRAGMA synchronous = FULL", ""},
+		{"SET synchronous_commit = off", "synchronous_commit"},
+		{"SET synchronous_commit = local", "synchronous_commit"},
+		{"SET synchronous_commit = remote_write", "synchronous_commit"},
+		{"SET synchronous_commit = remote_apply", ""},
+		{"SET synchronous_commit = on", ""},
+	} {
+		t.Run(c.statement, func(t *testing.T) {
+			t.Parallel()
+			place := storetest.SQLite
+			if strings.HasPrefix(c.statement, "SET") {
+				place = storetest.PostgreSQL
+			}
+			// The setting changes behind the store's back on each connection.
+			s, err := Open(t.Context(), place(t), Options{Key: testKey(), Wrap: storetest.Wrap(storetest.Hooks{Connected: func(conn driver.Conn) error {
+				_, err := conn.(driver.ExecerContext).ExecContext(t.Context(), c.statement, nil)
+				return err
+			}})})
+			if err == nil {
+				defer s.Close()
+			}
+			var unsafe *Unsafe
+			if refused := errors.As(err, &unsafe); refused != (c.setting != "") || err != nil && !refused {
+				t.Errorf("Open = %v, want refused %t", err, c.setting != "")
+			} else if refused && unsafe.Setting != c.setting {
+				t.Errorf("Open = %v, want *Unsafe about %s", err, c.setting)
+			}
+		})
 	}
 	for version, want := range map[string]bool{"3.41.2": true, "3.51.2": true, "3.51.3": false, "3.54.1": false, "4.0": false, "junk": true} {
 		if got := older(version, oldestSQLite); got != want {
