@@ -225,10 +225,20 @@ func TestF07MailWithoutUsableMessageIDBecomesATicket(t *testing.T) {
 	for i, id := range []string{"", "<>", "nonsense", "<a@b", "<" + strings.Repeat("x", 1990) + "@example.org>", "<a@b> <c@d>"} {
 		o.deliver(letter(ann, fmt.Sprint("mail ", i), "Hello.", "Message-ID: "+id))
 	}
+	twice := letter(ann, "two fields", "Hello.", "Message-ID: <one@example.org>", "Message-ID: <other@example.org>")
+	if strings.Count(twice, "Message-ID:") != 2 {
+		t.Fatal(twice)
+	}
+	o.deliver(twice)
 	for _, in := range o.intakes() {
 		if in.Fate != store.FateNewTicket {
 			t.Errorf("intake %d with id %.30q: %s (%s)", in.ID, in.MessageID, in.Fate, in.LastError)
 		}
+	}
+	// A copy is known by its content.
+	o.deliver("Received: from elsewhere.example by mx.example.org; Mon, 02 Mar 2026 08:59:30 +0000\r\n" + twice)
+	if all := o.intakes(); all[len(all)-1].Fate != store.FateDuplicate {
+		t.Errorf("the copy: %s", all[len(all)-1].Fate)
 	}
 }
 
