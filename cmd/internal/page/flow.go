@@ -14,6 +14,10 @@ import (
 // reports once a minute.
 const silence = 5 * time.Minute
 
+// recent is how long a mail in quarantine is a fault. It may stay there for
+// good, and a page that is always red says nothing.
+const recent = 7 * 24 * time.Hour
+
 // flow is whether mail comes in and goes out.
 type flow struct {
 	OK          bool
@@ -65,6 +69,15 @@ func (p *page) flow(ctx context.Context, o store.Overview, now time.Time) (flow,
 			fault += " for " + c.Delay
 		}
 		f.Faults = append(f.Faults, fault+".")
+	}
+	if o.Quarantined > 0 {
+		newest, err := p.source.ListIntakes(ctx, store.IntakeFilter{Fate: store.FateQuarantined, Limit: 1})
+		if err != nil {
+			return flow{}, fmt.Errorf("read the quarantine: %w", err)
+		}
+		if len(newest) > 0 && now.Sub(newest[0].DecidedAt) < recent {
+			f.Faults = append(f.Faults, "A mail went into quarantine "+ago(newest[0].DecidedAt, now)+": it could not be handled.")
+		}
 	}
 	f.OK = len(f.Faults) == 0
 	return f, nil

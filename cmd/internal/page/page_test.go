@@ -3,18 +3,21 @@ package page
 import (
 	"bytes"
 	"flag"
+	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"deskd/store"
 	"deskd/store/storetest"
 	"deskd/triage"
 )
@@ -188,6 +191,57 @@ func TestTimesAreToldFromNow(t *testing.T) {
 	} {
 		if got := ago(now.Add(tt.ahead), now); got != tt.want {
 			t.Errorf("%v: got %q, want %q", tt.ahead, got, tt.want)
+		}
+	}
+}
+
+func TestReadmeSaysWhatThePageSays(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	red := degraded()
+	refused, silent := red.beats[0], busy().beats[0]
+	refused.Name, refused.Detail = "imap:hr@example.org", "the login of hr@example.org is refused (Authentication failed)"
+	silent.Name, silent.At = "imap:it@example.org", before(2*silence)
+	red.beats = append(red.beats, refused, silent, store.Heartbeat{Name: "smtp", At: now})
+	o := options(red)
+	o.Held = func() string { return "535 5.7.8 no" }
+	page := html.UnescapeString(get(t, open(t, o), "/").Body.String())
+	_, part, _ := strings.Cut(string(readme), "## When the page is red")
+	part, _, _ = strings.Cut(part, "\n## ")
+	rows := regexp.MustCompile("(?m)^\\| `(.*?)` \\|").FindAllStringSubmatch(part, -1)
+	if len(rows) != strings.Count(part, "\n|")-2 {
+		t.Errorf("%d rows of the table quote the page", len(rows))
+	}
+	for _, row := range rows {
+		words := strings.Split(row[1], "…")
+		for i := range words {
+			words[i] = regexp.QuoteMeta(words[i])
+		}
+		if !regexp.MustCompile(strings.Join(words, "[^<]*")).MatchString(page) {
+			t.Errorf("the page does not say %q", row[1])
+		}
+	}
+}
+
+func TestQuarantineIsAFaultForAWeek(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		age  time.Duration
+		want bool
+	}{{time.Minute, true}, {recent - time.Minute, true}, {recent, false}} {
+		desk := busy()
+		for i := range desk.intakes {
+			desk.intakes[i].DecidedAt = before(tt.age)
+		}
+		w := get(t, open(t, options(desk)), "/")
+		if got := strings.Contains(w.Body.String(), "A mail went into quarantine "); got != tt.want {
+			t.Errorf("%v ago: a fault: %v", tt.age, got)
+		}
+		if w := get(t, open(t, options(desk)), "/healthz"); w.Code != http.StatusOK {
+			t.Errorf("%v ago: health: got %d", tt.age, w.Code)
 		}
 	}
 }
