@@ -89,7 +89,7 @@ type SMTPSettings struct {
 // PageConfig is the status page.
 type PageConfig struct {
 	Listen string   `yaml:"listen"` // host:port; empty: no page
-	Hosts  []string `yaml:"hosts"`  // names that browsers may call it by, beside the address it listens on (T39)
+	Hosts  []string `yaml:"hosts"`  // further names that browsers may call it by, beside loopback ones and that in URL (T39)
 	URL    string   `yaml:"url"`    // where people find it, for links in mail; no slash at the end
 }
 
