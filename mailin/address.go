@@ -234,6 +234,18 @@ func cleanSpec(b []byte) (string, bool) {
 	return string(local) + "@" + strings.ToLower(domain), true
 }
 
+// lowerASCII writes A to Z small and leaves every other byte alone: beyond
+// ASCII there are letters that turn into others, and such that are longer then.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // addresses reads every field of that name as one list.
 func (h header) addresses(key string) []triage.Address {
 	var out []triage.Address

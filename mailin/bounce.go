@@ -217,13 +217,14 @@ func (w *walker) complete(r *triage.Report, m *triage.Message, root *part) {
 		return
 	}
 	text := reportText(m)
+	low := lowerASCII(text)
 	known := false
 	for _, x := range r.Recipients {
 		known = known || strings.Contains(x.Address, "@")
 	}
 	if !known {
 		var found []triage.ReportRecipient
-		for _, a := range w.failedAddresses(m, root, text) {
+		for _, a := range w.failedAddresses(m, root, text, low) {
 			found = addRecipient(found, a)
 		}
 		if len(found) == 0 {
@@ -250,11 +251,15 @@ func (w *walker) complete(r *triage.Report, m *triage.Message, root *part) {
 			r.Recipients = found
 		}
 	}
+	// What the whole text says is the same for all recipients, and looked for
+	// once.
+	worded := map[string]string{} // by action
+	delayed := delayWords(m.Subject) || delayWords(low)
 	for i := range r.Recipients {
 		x := &r.Recipients[i]
 		if x.Status == "" || strings.HasSuffix(x.Status, ".0.0") && failing(x.Action) {
 			// "Undefined" in the report; the words beside it may say more.
-			if c := codeNear(text, x.Address, len(r.Recipients) == 1); c != "" && (x.Status == "" || c[0] == x.Status[0]) {
+			if c := codeNear(low, x.Address, len(r.Recipients) == 1); c != "" && (x.Status == "" || c[0] == x.Status[0]) {
 				x.Status = c
 			}
 		}
@@ -262,11 +267,14 @@ func (w *walker) complete(r *triage.Report, m *triage.Message, root *part) {
 			x.Status = derivedStatus(x.Diagnostic, x.Action)
 		}
 		if x.Status == "" && failing(x.Action) {
-			x.Status = derivedStatus(text, x.Action)
+			if _, ok := worded[x.Action]; !ok {
+				worded[x.Action] = derivedStatus(low, x.Action)
+			}
+			x.Status = worded[x.Action]
 		}
 		if x.Action == "" {
 			x.Action = "failed"
-			if delayWords(m.Subject) || delayWords(text) {
+			if delayed {
 				x.Action = "delayed"
 			}
 		}

@@ -103,6 +103,7 @@ func TestT19_ReportsWithoutAStatusPartAreRead(t *testing.T) {
 			"Notes", "Subject: DELIVERY FAILURE: User joe not listed", "Your message\n\n  Subject: [IT-7] Printer\n\nwas not delivered to:\n\n  joe@example.net\n\nbecause:\n\n  User joe (joe@example.net) not listed in Domino Directory\n",
 			"delivery joe@example.net 5.1.1 failed",
 		},
+		{"letters that are longer when small", "Subject: failure notice\nX-Failed-Recipients: Joe@example.net", strings.Repeat("Ⱥ", 200) + "user unknown: joe@Example.net\n  550 5.2.1 disabled", "delivery Joe@example.net 5.2.1 failed"},
 		{"a carrier in Japan", "Subject: Mail System Error - Returned Mail", "次のあて先へのメッセージはエラーのため送信できませんでした。\n\nThe user(s) account is disabled.\n\n<joe@example.net>\n", "delivery joe@example.net 5.1.1 failed"},
 		{"IMail", "Subject: Undeliverable Mail", "Unknown user: joe@example.net\n\n\nOriginal message follows.\n\nMessage-ID: <ours@desk.example>\n", "delivery joe@example.net 5.1.1 failed"},
 		{"IMail on the web", "Subject: Undeliverable Mail", "Save to the following Address Book:\n\nTo: support@desk.example\nCC:\nSubject: Undeliverable Mail\n\nundeliverable to joe@example.net\n", "delivery joe@example.net 5.0.0 failed"},

@@ -21,7 +21,7 @@ func readParts(root *part) *triage.Report {
 				if r == nil {
 					r = &triage.Report{Kind: triage.DeliveryReport, Standard: true}
 				}
-				r.Recipients = append(r.Recipients, got...)
+				r.Recipients = append(r.Recipients, got[:min(len(got), maxReported-len(r.Recipients))]...)
 			}
 		case "message/feedback-report":
 			if r == nil || r.Kind != triage.FeedbackReport {

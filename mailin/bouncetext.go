@@ -87,8 +87,9 @@ func reportText(m *triage.Message) string {
 	return own
 }
 
-// failedAddresses finds the recipients that the words of a report name.
-func (w *walker) failedAddresses(m *triage.Message, root *part, text string) []triage.ReportRecipient {
+// failedAddresses finds the recipients that the words of a report name. The
+// same words in lower case come with them.
+func (w *walker) failedAddresses(m *triage.Message, root *part, text, low string) []triage.ReportRecipient {
 	var out []triage.ReportRecipient
 	for _, k := range []string{"x-failed-recipients", "x-failed-recipient", "x-actual-recipient"} {
 		for i := range root.header {
@@ -96,9 +97,12 @@ func (w *walker) failedAddresses(m *triage.Message, root *part, text string) []t
 				continue
 			}
 			for _, a := range mailAddresses(string(root.header[i].value)) {
-				out = addRecipient(out, triage.ReportRecipient{Address: a, Diagnostic: diagnosticFor(text, a)})
+				out = addRecipient(out, triage.ReportRecipient{Address: a})
 			}
 		}
+	}
+	for i := range out {
+		out[i].Diagnostic = diagnosticFor(text, low, out[i].Address)
 	}
 	if len(out) == 0 {
 		own := map[string]bool{strings.ToLower(m.From.Addr): true, strings.ToLower(m.Shown.Addr): true}
@@ -121,7 +125,7 @@ func (w *walker) failedAddresses(m *triage.Message, root *part, text string) []t
 			x.Status, _ = bestCode(x.Diagnostic)
 		}
 		if x.Status == "" {
-			x.Status = codeNear(text, x.Address, len(out) == 1)
+			x.Status = codeNear(low, x.Address, len(out) == 1)
 		}
 		if x.Status == "" {
 			x.Status = derivedStatus(x.Diagnostic, "")
@@ -305,11 +309,12 @@ func scanJSON(text string) []triage.ReportRecipient {
 }
 
 // codeNear finds the status code in the lines that name an address, and in
-// the whole text if the address is the only one.
+// the whole text if the address is the only one. The text is in lower case.
 func codeNear(text, addr string, only bool) string {
 	code, rank := "", -1
+	addr = lowerASCII(addr)
 	for _, l := range strings.SplitN(text, "\n", 2000) {
-		if len(l) < 4000 && strings.Contains(strings.ToLower(l), strings.ToLower(addr)) {
+		if len(l) < 4000 && strings.Contains(l, addr) {
 			if c, r := bestCode(l); r > rank {
 				code, rank = c, r
 			}
@@ -324,8 +329,8 @@ func codeNear(text, addr string, only bool) string {
 }
 
 // diagnosticFor is the passage of the text that follows an address.
-func diagnosticFor(text, addr string) string {
-	i := strings.Index(strings.ToLower(text), strings.ToLower(addr))
+func diagnosticFor(text, low, addr string) string {
+	i := strings.Index(low, lowerASCII(addr))
 	if i < 0 {
 		return ""
 	}

@@ -478,6 +478,24 @@ func heavy() map[string][]byte {
 	parts := func(n int, part string) []byte {
 		return []byte("From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n"+part+"\r\n", n) + "--b--")
 	}
+	var failed bytes.Buffer
+	failed.WriteString("Return-Path: <>\r\nFrom: mailer-daemon@x\r\nSubject: failure notice\r\n")
+	for i := range 900 {
+		failed.WriteString("X-Failed-Recipients:")
+		for j := range 15 {
+			fmt.Fprintf(&failed, " a%d.%d@b,", i, j)
+		}
+		failed.WriteString("\r\n")
+	}
+	failed.WriteString("\r\n" + strings.Repeat("User unknown. ", 5000))
+	var status bytes.Buffer
+	status.WriteString(daemon + "Subject: failure notice\r\nContent-Type: multipart/report; boundary=x\r\n\r\n--x\r\n\r\n" + strings.Repeat("it went away. ", 4600))
+	for i := range 1000 {
+		if i%100 == 0 {
+			status.WriteString("\r\n--x\r\nContent-Type: message/delivery-status\r\n\r\n")
+		}
+		fmt.Fprintf(&status, "Final-Recipient: rfc822; a%d@b\r\nAction: failed\r\n\r\n", i)
+	}
 	htmlPart := "Content-Type: text/html\r\n\r\n" + strings.Repeat("<p>", 40_000)
 	return map[string][]byte{
 		"depth 10,000":       deep.Bytes(),
@@ -496,6 +514,8 @@ func heavy() map[string][]byte {
 		"HTML parts":         parts(200, htmlPart),
 		"mails with HTML":    parts(100, "Content-Type: message/rfc822\r\n\r\n"+htmlPart),
 		"styles left open":   html(1, fonts, 20_000, "</p><p>x"),
+		"failed recipients":  failed.Bytes(),
+		"1,000 recipients":   status.Bytes(),
 		"10,000 mails in":    nested,
 		"10 MB of dashes":    append([]byte("From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"), bytes.Repeat([]byte("--\r\n"), 2<<20)...),
 		"10 MB of quotes":    append([]byte("From: a@b\r\n\r\n"), bytes.Repeat([]byte("> "), 5<<20)...),
@@ -582,6 +602,7 @@ func TestT28_WorkGrowsWithTheLengthOnly(t *testing.T) {
 		"soft line ends":      "Content-Transfer-Encoding: quoted-printable\r\n\r\n{=\r\n}",
 		"bounce addresses":    "From: mailer-daemon@x\r\nSubject: failure notice\r\n\r\nuser unknown\r\n{a@b.c (}",
 		"lines without end":   "From: a@b\r\n{no colon\r\n}X-A: b\r\n\r\n",
+		"failed recipients":   "From: mailer-daemon@x\r\nSubject: failure notice\r\n{X-Failed-Recipients: a@b\r\n}\r\nuser unknown\r\n",
 		"tags in the subject": "Subject: {[IT-}]\r\n\r\n",
 		"HTML paragraphs":     "Content-Type: text/html\r\n\r\n{<b><i><u><p>}",
 		"HTML pictures":       "Content-Type: text/html\r\n\r\n{<img alt=xxxxxxxxxx>}",
