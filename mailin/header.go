@@ -276,8 +276,7 @@ func skipLead(raw []byte) []byte {
 // stand (programs put them into quotes and against other text). A word that
 // cannot be decoded stays as it is. The hint is the charset of raw 8-bit text.
 //
-// Linear: a search for a word's end either consumes what it passed or, having
-// found none, is never made again.
+// Linear, since no word is longer than maxWord.
 func decodeWords(b []byte, hint string) string {
 	if !bytes.Contains(b, []byte("=?")) {
 		return decodeRawHeader(b, hint)
@@ -303,15 +302,14 @@ func decodeWords(b []byte, hint string) string {
 		}
 		words = words[:0]
 	}
-	plain, pos, ended := 0, 0, false
-	for !ended {
+	plain, pos := 0, 0
+	for {
 		i := bytes.Index(b[pos:], []byte("=?"))
 		if i < 0 {
 			break
 		}
 		i += pos
-		w, end, more := scanWord(b, i)
-		ended = !more
+		w, end := scanWord(b, i)
 		if end == 0 {
 			pos = i + 2
 			continue
@@ -337,25 +335,28 @@ type encodedWord struct {
 	raw     []byte
 }
 
-// scanWord reads the encoded word at i. An end of 0 means that there is none;
-// more is false when no later word can be there either.
-func scanWord(b []byte, i int) (w encodedWord, end int, more bool) {
-	rest := b[i+2:]
+// maxWord is far above the 75 bytes that an encoded word may have (RFC 2047,
+// section 2); programs put a whole subject into one.
+const maxWord = 1000
+
+// scanWord reads the encoded word at i. An end of 0 means that there is none.
+func scanWord(b []byte, i int) (w encodedWord, end int) {
+	rest := b[i+2 : min(len(b), i+maxWord)]
 	head := rest
 	if len(head) > 80 {
 		head = head[:80]
 	}
 	q := bytes.IndexByte(head, '?')
 	if q <= 0 || q+2 >= len(rest) || rest[q+2] != '?' || bytes.ContainsAny(head[:q], " \t=\"<>@,") {
-		return w, 0, true
+		return w, 0
 	}
 	enc, data := rest[q+1]|0x20, rest[q+3:]
 	if enc != 'b' && enc != 'q' {
-		return w, 0, true
+		return w, 0
 	}
 	e := bytes.Index(data, []byte("?="))
 	if e < 0 {
-		return w, 0, false
+		return w, 0
 	}
 	end = i + 2 + q + 3 + e + 2
 	w = encodedWord{charset: charsetLabel(string(rest[:q])), raw: b[i:end]}
@@ -365,9 +366,9 @@ func scanWord(b []byte, i int) (w encodedWord, end int, more bool) {
 		w.data = decodeWordQ(data)
 	}
 	if w.data == nil && e > 0 {
-		return w, 0, true
+		return w, 0
 	}
-	return w, end, true
+	return w, end
 }
 
 func decodeWordBase64(b []byte) []byte {
