@@ -201,7 +201,7 @@ func (w *walker) complete(r *triage.Report, m *triage.Message, root *part) {
 	if r.MessageID == "" {
 		r.MessageID = messageID(h.get("message-id"))
 	}
-	r.Subject = cleanShown(h.subject())
+	r.Subject = cutRunes(cleanShown(h.subject()), maxSubject)
 	if r.Kind == triage.ReceiptReport {
 		if r.MessageID == "" && len(m.References) > 0 {
 			r.MessageID = m.References[len(m.References)-1]
