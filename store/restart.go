@@ -3,22 +3,49 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"gorm.io/gorm/clause"
 )
 
-// TakeBack frees the outgoing mails that an earlier process of this daemon's
-// name had claimed when it died, so that a restarted daemon does not wait for
-// the end of their leases: they count as cut in the sending, and are due at
-// once. It gives their number. To be called once, before the first Claim.
-func (s *Store) TakeBack(ctx context.Context) (int, error) {
+// TakeBack frees the outgoing mails that dead processes had claimed, so that
+// nobody waits for the end of their leases, and gives their number. They are
+// due at once and are sent again, the same bytes: how far a dead process had
+// got with one, nobody knows. That is the one repeat that a death may cause
+// (P3); it is not counted as a cut, which only who sends can see.
+//
+// With SQLite every other process is dead, since the file is locked. With
+// PostgreSQL a process is dead when it has given no sign of life for its ttl,
+// and only those of this daemon's own name are looked at. TakeBack is that
+// sign, too: it is to be called before the first Claim, and again well within
+// ttl for as long as a claimed mail is in hand.
+func (s *Store) TakeBack(ctx context.Context, ttl time.Duration) (int, error) {
 	var n int64
 	err := s.Write(ctx, func(tx *Tx) error {
 		var err error
-		n, err = tx.affect("UPDATE outbox SET due_at = ?, lease_until = ? WHERE state = 'sending' AND lease_owner = ? AND lease_session <> ?",
-			at(tx.now), at(tx.now), text(s.owner), text(s.session))
+		n, err = tx.takeBack(ttl)
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("take back claimed mails: %w", err)
 	}
 	return int(n), nil
+}
+
+func (tx *Tx) takeBack(ttl time.Duration) (int64, error) {
+	const free = "UPDATE outbox SET due_at = ?, lease_until = ? WHERE state = 'sending' AND "
+	s, now := tx.s, at(tx.now)
+	if s.unlock != nil { // the file lock is ours
+		return tx.affect(free+"lease_session <> ?", now, now, text(s.session))
+	}
+	life := []leaseRow{{short("sender:" + s.session), text(s.owner), text(s.session), 1, at(tx.now.Add(ttl))}}
+	renew := clause.OnConflict{Columns: []clause.Column{{Name: "name"}}, DoUpdates: clause.AssignmentColumns([]string{"until_at"})}
+	if err := insert(tx, &life, renew); err != nil {
+		return 0, err
+	}
+	if err := tx.exec("DELETE FROM leases WHERE name LIKE 'sender:%' AND until_at <= ?", now); err != nil {
+		return 0, err
+	}
+	return tx.affect(free+"lease_owner = ? AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.name = 'sender:' || outbox.lease_session)",
+		now, now, text(s.owner))
 }

@@ -28,6 +28,10 @@ const (
 	recordGrace = 18 * time.Second
 )
 
+// lifeTime is how long after its last sign of life a process of our name is
+// taken for dead, and the mails that it had claimed are ours.
+const lifeTime = time.Minute
+
 // Wake tells Dispatch that the outbox may have something to send.
 func (d *Desk) Wake() {
 	select {
@@ -41,6 +45,7 @@ func (d *Desk) Wake() {
 // once.
 func (d *Desk) Dispatch(ctx context.Context) error {
 	d.takeBack(ctx)
+	defer d.stayAlive(ctx)()
 	var senders sync.WaitGroup
 	probing := make(chan struct{}, 1) // a token for the sender whose turn it is
 	for range d.o.Senders {
@@ -97,17 +102,40 @@ func (d *Desk) sendNext(ctx context.Context) {
 	}
 }
 
-// takeBack frees what the process before this one had claimed when it died.
+// stayAlive keeps what this process has claimed from being taken back, until
+// the function that it gives is called: a stop does not end it, since mails are
+// in hand still.
+func (d *Desk) stayAlive(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			pause(ctx, lifeTime/3)
+			if ctx.Err() != nil {
+				return
+			}
+			d.takeBack(ctx)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// takeBack frees what dead processes of our name had claimed, and tells those
+// that come after that this one is alive.
 func (d *Desk) takeBack(ctx context.Context) {
 	for ctx.Err() == nil {
-		n, err := d.store.TakeBack(ctx)
+		n, err := d.store.TakeBack(ctx, lifeTime)
 		if err == nil {
 			if n > 0 {
 				d.log.Warn("mails whose sending was cut short are sent again", "outbox", n)
+				d.Wake()
 			}
 			return
 		}
-		d.log.Warn("claimed mails not taken back yet", "err", err)
+		if ctx.Err() == nil {
+			d.log.Warn("claimed mails not taken back yet", "err", err)
+		}
 		pause(ctx, 5*time.Second)
 	}
 }

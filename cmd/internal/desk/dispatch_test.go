@@ -469,6 +469,76 @@ func TestF35ASlowMailLeavesTheOthersFree(t *testing.T) {
 	}, withServer(server))
 }
 
+func TestF35RestartSendsAtOnceWhatADeadDeskHadInHand(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	server := mailouttest.Start(t, mailouttest.Options{})
+	dead := open(t, url)
+	dead.deliver(vouched(letter(ann, "password", "x", "Auto-Submitted: auto-generated"))) // a notice alone
+	if rows, err := dead.store.Claim(t.Context(), 1, sendLease); err != nil || len(rows) != 1 {
+		t.Fatalf("claimed %d, %v", len(rows), err)
+	}
+	if err := dead.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, url, withServer(server), quiet)
+		stop := o.dispatching()
+		time.Sleep(time.Second)
+		o.wantStates("sent " + helpList)
+		stop()
+	})
+}
+
+func TestF35ALivingDeskOfTheSameNameKeepsWhatItHasInHand(t *testing.T) {
+	t.Parallel()
+	url := storetest.PostgreSQL(t)
+	release := make(chan struct{})
+	at, behave := reached(mailouttest.RCPT, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{} })
+	server := mailouttest.Start(t, mailouttest.Options{Behave: func(e mailouttest.Event) mailouttest.Do {
+		if e.Step == mailouttest.Dot {
+			<-release
+		}
+		return behave(e)
+	}})
+	o, twin := open(t, url, withServer(server)), open(t, url)
+	o.deliver(vouched(letter(ann, "password", "x", "Auto-Submitted: auto-generated"))) // a notice alone
+	stop := o.dispatching()
+	<-at
+	if n, err := twin.store.TakeBack(t.Context(), lifeTime); err != nil || n != 0 {
+		t.Errorf("took back %d, %v, want none", n, err)
+	}
+	close(release)
+	stop()
+	o.wantStates("sent " + helpList)
+}
+
+func TestF35ADeskThatSendsStaysAlive(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		var signs atomic.Int32
+		o := open(t, url, quiet, func(s *setup) {
+			s.store.Wrap = storetest.Wrap(storetest.Hooks{Before: func(_ storetest.Op, query string, _ []driver.NamedValue) error {
+				if strings.HasPrefix(query, "UPDATE outbox SET due_at") {
+					signs.Add(1)
+				}
+				return nil
+			}})
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // which makes no difference
+		end := o.stayAlive(ctx)
+		for range 10 {
+			time.Sleep(lifeTime)
+			if n := signs.Swap(0); n < 2 {
+				t.Errorf("%d signs of life in the time of one, want more", n)
+			}
+		}
+		end()
+	})
+}
+
 func TestF35SendingEndsBeforeTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
