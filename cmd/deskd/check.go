@@ -206,7 +206,7 @@ func proofs(raws [][]byte, rules *triage.Rules, trust triage.Trust, limits maili
 		if rules.Works(s.Address) {
 			refused++
 		}
-		if host := hides(&m, trust); host != "" {
+		if host := rules.Above(&m); host != "" {
 			above[host]++
 		}
 	}
@@ -263,23 +263,6 @@ func statements(m *triage.Message) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// hides names the host whose Received field stands above the word of a server
-// that the settings name.
-func hides(m *triage.Message, trust triage.Trust) string {
-	for _, a := range m.AuthResults {
-		for _, r := range m.Received {
-			if named(trust.Servers, a.Server) && r.Pos < a.Pos && !named(trust.Servers, r.By) && !named(trust.Borders, r.By) {
-				return r.By
-			}
-		}
-	}
-	return ""
-}
-
-func named(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, name) })
 }
 
 func checkSMTP(ctx context.Context, l *checklist, s *configs.Settings, rules *triage.Rules, log *slog.Logger) {

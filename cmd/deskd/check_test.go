@@ -12,7 +12,7 @@ import (
 func TestT1CheckSaysWhatTheRulesMakeOfRecentMail(t *testing.T) {
 	t.Parallel()
 	const ours = "Authentication-Results: mx.example.com; dmarc=pass header.from=example.com\r\n"
-	trust := triage.Trust{Servers: []string{"mx.example.com"}}
+	trust := triage.Trust{Servers: []string{"mx.example.com"}, Borders: []string{".provider.example"}}
 	rules, err := triage.New(triage.Policy{
 		Teams: []triage.Team{{Name: "Helpdesk", List: "helpdesk@example.com", Roster: []string{"noah@example.com"}}}, Trust: trust, Secret: make([]byte, 32),
 	})
@@ -25,7 +25,7 @@ func TestT1CheckSaysWhatTheRulesMakeOfRecentMail(t *testing.T) {
 		"Received: from a by z.example.net; Mon, 23 Nov 2026 15:02:00 +0000\r\n" + ours + "From: noah@example.com\r\n",
 		"Received: from a by b.example.net; Mon, 23 Nov 2026 15:02:00 +0000\r\n" + ours + "From: ann@example.com\r\n",
 		"Authentication-Results: mx.example.com; dmarc=fail header.from=example.com\r\nFrom: eve@example.com\r\n",
-		ours + "From: eve@other.example\r\n",
+		"Received: from a by m7.provider.example; Mon, 23 Nov 2026 15:02:00 +0000\r\n" + ours + "From: eve@other.example\r\n",
 		"From: eve@example.net\r\n",
 	} {
 		raws = append(raws, []byte(header+"\r\n"))
