@@ -15,7 +15,7 @@ import (
 func (w *walker) report(m *triage.Message, root *part) {
 	ev := w.evidence(m, root)
 	if r := readParts(root); r != nil {
-		person := ev.reply || !ev.subject && !ev.postmaster && !ev.auto
+		person := ev.reply || !ev.postmaster && !ev.noReply && !ev.auto
 		if ev.machine() || root.typ == "multipart/report" || m.From.Addr == "" || !person {
 			w.complete(r, m, root)
 			m.Report = r
@@ -71,6 +71,7 @@ type evidence struct {
 	nullSender bool // Return-Path: <>
 	daemon     bool // mailer-daemon and the like
 	postmaster bool
+	noReply    bool // as shops and many others write, too
 	auto       bool // marked as written by a program
 	subject    bool // called as reports are called
 	failed     bool // X-Failed-Recipients and the like
@@ -113,11 +114,12 @@ func (w *walker) evidence(m *triage.Message, root *part) evidence {
 	from := strings.ToLower(string(bytes.TrimSpace(h.get("from"))))
 	local, _, _ := strings.Cut(strings.ToLower(m.Shown.Addr), "@")
 	e.daemon = daemonName.MatchString(cutRunes(h.decode(h.get("from")), 300)) && !strings.Contains(from, "undisclosed")
-	e.postmaster = local == "postmaster" || strings.HasPrefix(local, "no-reply") || strings.HasPrefix(local, "noreply") || local == "mail-daemon" || strings.HasPrefix(from, "postmaster") ||
+	e.postmaster = local == "postmaster" || local == "mail-daemon" || strings.HasPrefix(from, "postmaster") ||
 		strings.HasSuffix(local, "-admin") && (h.has("x-mlserver") || h.has("x-ml-name") || h.has("list-id")) // a list server, not a person
+	e.noReply = strings.HasPrefix(local, "no-reply") || strings.HasPrefix(local, "noreply")
 	a := strings.ToLower(strings.TrimSpace(string(h.get("auto-submitted"))))
 	e.auto = a != "" && !strings.HasPrefix(a, "no")
-	if !e.machine() && !e.subject && !e.postmaster && !e.auto {
+	if !e.machine() && !e.subject && !e.postmaster && !e.noReply && !e.auto {
 		return e // the text alone makes no report
 	}
 	text := strings.ToLower(cutRunes(m.Text(), maxReportText))
@@ -134,6 +136,8 @@ func (w *walker) evidence(m *triage.Message, root *part) evidence {
 	eachLeaf(root, func(p *part) {
 		e.returned = e.returned || p.enclosed != nil || p.typ == "text/rfc822-headers"
 	})
+	// A parcel that could not be delivered does not come back with the mail.
+	e.postmaster = e.postmaster || e.noReply && (e.returned || strings.Contains(own, `"bouncedrecipients`))
 	return e
 }
 
@@ -169,7 +173,7 @@ func (w *walker) guess(m *triage.Message, root *part, e evidence) *triage.Report
 		}
 		return nil
 	}
-	if e.subject && e.words > 1 && (e.returned || e.auto) && n >= 6 {
+	if e.subject && e.words > 1 && e.auto && e.returned {
 		return &triage.Report{Kind: triage.DeliveryReport}
 	}
 	return nil
