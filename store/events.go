@@ -204,7 +204,7 @@ func (s *Store) VerifyChain(ctx context.Context, n ticket.Number) error {
 		if n != 0 {
 			query = "SELECT chain_head AS head, events FROM tickets WHERE number = ?"
 		}
-		heads, err := gorm.G[deskChain](db).Raw(query, int64(n)).Find(ctx)
+		heads, err := rowsFor[deskChain](ctx, db, query, int64(n))
 		if err != nil {
 			return fmt.Errorf("verify events: %w", err)
 		}
@@ -214,8 +214,7 @@ func (s *Store) VerifyChain(ctx context.Context, n ticket.Number) error {
 		var last int64
 		var previous blob
 		for {
-			rows, err := gorm.G[eventRow](db).Raw(
-				"SELECT * FROM events WHERE chain = ? AND seq > ? ORDER BY seq LIMIT 500", int64(n), last).Find(ctx)
+			rows, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? AND seq > ? ORDER BY seq LIMIT 500", int64(n), last)
 			if err != nil {
 				return fmt.Errorf("verify events: %w", err)
 			}

@@ -14,7 +14,7 @@ import (
 // runners take a statement: as their first argument that is no context,
 // transaction or store.
 var runners = []string{
-	"find", "read", "exec", "affect", "Raw", "Exec", "Query", "QueryRow",
+	"find", "read", "rowsFor", "exec", "affect", "Raw", "Exec", "Query", "QueryRow",
 	"ExecContext", "QueryContext", "QueryRowContext", "Expr", "Where", "Order", "Having", "Joins",
 }
 
@@ -108,7 +108,11 @@ func statement(call *ast.CallExpr) ast.Expr {
 	for _, a := range call.Args {
 		switch a := a.(type) {
 		case *ast.Ident:
-			if a.Name == "ctx" || a.Name == "tx" || a.Name == "s" {
+			if a.Name == "ctx" || a.Name == "db" || a.Name == "tx" || a.Name == "s" {
+				continue
+			}
+		case *ast.SelectorExpr: // tx.ctx, tx.db
+			if n := a.Sel.Name; n == "ctx" || n == "db" || n == "reader" {
 				continue
 			}
 		case *ast.FuncLit: // sql.Conn.Raw
@@ -228,7 +232,7 @@ func TestT44_TheCheckRefusesWhatItShould(t *testing.T) {
 		{`q := "SELECT 1"; q += " ORDER BY " + name; read[row](ctx, s, q)`, false},
 		{`tx.exec(name)`, false},
 		{`tx.exec(f.name)`, false},
-		{`gorm.G[row](db).Raw("SELECT 1 ORDER BY " + name).Find(ctx)`, false},
+		{`rowsFor[row](ctx, db, "SELECT 1 ORDER BY "+name)`, false},
 		{`conn.QueryRowContext(ctx, strings.Join(names, ","))`, false},
 	} {
 		fset := token.NewFileSet()

@@ -35,8 +35,8 @@ func (o *Overview) fill(ctx context.Context, db *gorm.DB, now time.Time) error {
 		Status, Team, Priority text
 		N                      int
 	}
-	groups, err := gorm.G[group](db).Raw("SELECT status, team, priority, count(*) AS n FROM tickets WHERE " + live +
-		" GROUP BY status, team, priority").Find(ctx)
+	groups, err := rowsFor[group](ctx, db, "SELECT status, team, priority, count(*) AS n FROM tickets WHERE "+live+
+		" GROUP BY status, team, priority")
 	if err != nil {
 		return err
 	}
@@ -58,18 +58,18 @@ func (o *Overview) fill(ctx context.Context, db *gorm.DB, now time.Time) error {
 		Unassigned, Quarantined, Unsent, Failed int
 		LastIntake                              stamp
 	}
-	c, err := gorm.G[counts](db).Raw("SELECT (SELECT count(*) FROM tickets WHERE " + live + " AND assignee = '') AS unassigned, " +
-		"(SELECT count(*) FROM intakes WHERE fate = 'quarantined') AS quarantined, " +
-		"(SELECT count(*) FROM outbox WHERE due_at IS NOT NULL) AS unsent, " +
-		"(SELECT count(*) FROM outbox WHERE state = 'failed') AS failed, " +
-		"(SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1) AS last_intake").Find(ctx)
+	c, err := rowsFor[counts](ctx, db, "SELECT (SELECT count(*) FROM tickets WHERE "+live+" AND assignee = '') AS unassigned, "+
+		"(SELECT count(*) FROM intakes WHERE fate = 'quarantined') AS quarantined, "+
+		"(SELECT count(*) FROM outbox WHERE due_at IS NOT NULL) AS unsent, "+
+		"(SELECT count(*) FROM outbox WHERE state = 'failed') AS failed, "+
+		"(SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1) AS last_intake")
 	if err != nil {
 		return err
 	}
 	o.Unassigned, o.Quarantined, o.OutboxUnsent, o.OutboxFailed = c[0].Unassigned, c[0].Quarantined, c[0].Unsent, c[0].Failed
 	o.LastIntake = c[0].LastIntake.time()
-	oldest, err := gorm.G[ticketRow](db).Raw("SELECT * FROM tickets WHERE first_response_at IS NULL AND " + live +
-		" ORDER BY number LIMIT 5").Find(ctx)
+	oldest, err := rowsFor[ticketRow](ctx, db, "SELECT * FROM tickets WHERE first_response_at IS NULL AND "+live+
+		" ORDER BY number LIMIT 5")
 	for i := range oldest {
 		o.OldestUnanswered = append(o.OldestUnanswered, oldest[i].ticket())
 	}
@@ -94,7 +94,7 @@ func (o *Overview) fillDays(ctx context.Context, db *gorm.DB, now time.Time) err
 		args = append(args, from, to, from, to)
 	}
 	type count struct{ Day, Fresh, Resolved int }
-	days, err := gorm.G[count](db).Raw(q.String(), args...).Find(ctx)
+	days, err := rowsFor[count](ctx, db, q.String(), args...)
 	for _, d := range days {
 		o.PerDay[d.Day].New, o.PerDay[d.Day].Resolved = d.Fresh, d.Resolved
 	}
@@ -191,7 +191,7 @@ func (s *Store) Show(ctx context.Context, n ticket.Number) (Detail, error) {
 }
 
 func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
-	tickets, err := gorm.G[ticketRow](db).Raw("SELECT * FROM tickets WHERE number = ?", n).Find(ctx)
+	tickets, err := rowsFor[ticketRow](ctx, db, "SELECT * FROM tickets WHERE number = ?", n)
 	if err != nil {
 		return err
 	}
@@ -199,29 +199,29 @@ func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
 		return ErrNotFound
 	}
 	d.Ticket = tickets[0].ticket()
-	entries, err := gorm.G[entryRow](db).Raw("SELECT * FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?", n, shown).Find(ctx)
+	entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?", n, shown)
 	if err != nil {
 		return err
 	}
 	for i := range slices.Backward(entries) {
 		d.Entries = append(d.Entries, entries[i].entry())
 	}
-	events, err := gorm.G[eventRow](db).Raw("SELECT * FROM events WHERE chain = ? ORDER BY seq DESC LIMIT ?", n, shown).Find(ctx)
+	events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? ORDER BY seq DESC LIMIT ?", n, shown)
 	if err != nil {
 		return err
 	}
 	for i := range slices.Backward(events) {
 		d.Events = append(d.Events, events[i].event())
 	}
-	links, err := gorm.G[linkRow](db).Raw("SELECT * FROM links WHERE from_ticket = ? UNION "+
-		"SELECT * FROM links WHERE to_ticket = ? ORDER BY at, from_ticket, to_ticket, kind LIMIT ?", n, n, shown).Find(ctx)
+	links, err := rowsFor[linkRow](ctx, db, "SELECT * FROM links WHERE from_ticket = ? UNION "+
+		"SELECT * FROM links WHERE to_ticket = ? ORDER BY at, from_ticket, to_ticket, kind LIMIT ?", n, n, shown)
 	if err != nil {
 		return err
 	}
 	for _, l := range links {
 		d.Links = append(d.Links, Link{ticket.Number(l.FromTicket), ticket.Number(l.ToTicket), string(l.Kind), l.At.time()})
 	}
-	people, err := gorm.G[participantRow](db).Raw("SELECT * FROM participants WHERE ticket = ? ORDER BY addr LIMIT ?", n, shown).Find(ctx)
+	people, err := rowsFor[participantRow](ctx, db, "SELECT * FROM participants WHERE ticket = ? ORDER BY addr LIMIT ?", n, shown)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
 		d.Participants = append(d.Participants,
 			Participant{ticket.Number(p.Ticket), string(p.Addr), string(p.Name), string(p.How), p.At.time()})
 	}
-	rows, err := gorm.G[outboxRow](db).Raw("SELECT * FROM outbox WHERE ticket = ? ORDER BY id DESC LIMIT ?", n, shown).Find(ctx)
+	rows, err := rowsFor[outboxRow](ctx, db, "SELECT * FROM outbox WHERE ticket = ? ORDER BY id DESC LIMIT ?", n, shown)
 	slices.Reverse(rows)
 	d.Outbox = outboxRows(rows)
 	return err

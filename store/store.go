@@ -479,12 +479,21 @@ func (tx *Tx) noted(err error) error {
 	return err
 }
 
+// rowsFor reads rows. It does what gorm's typed interface does for one query; that
+// interface would be compiled whole for every type of row, at many times the
+// size of this package.
+func rowsFor[T any](ctx context.Context, db *gorm.DB, query string, args ...any) ([]T, error) {
+	var rows []T
+	err := db.WithContext(ctx).Raw(query, args...).Find(&rows).Error
+	return rows, err
+}
+
 // find reads rows inside the transaction.
 func find[T any](tx *Tx, query string, args ...any) ([]T, error) {
 	if tx.broken != nil {
 		return nil, tx.broken
 	}
-	rows, err := gorm.G[T](tx.db).Raw(query, args...).Find(tx.ctx)
+	rows, err := rowsFor[T](tx.ctx, tx.db, query, args...)
 	return rows, tx.noted(err)
 }
 
@@ -492,7 +501,7 @@ func find[T any](tx *Tx, query string, args ...any) ([]T, error) {
 func read[T any](ctx context.Context, s *Store, query string, args ...any) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.read)
 	defer cancel()
-	return gorm.G[T](s.reader).Raw(query, args...).Find(ctx)
+	return rowsFor[T](ctx, s.reader, query, args...)
 }
 
 // snapshot runs fn so that all it reads through db is of one moment, within a

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"deskd/triage/ticket"
@@ -122,7 +121,7 @@ func insert[T any](tx *Tx, rows *[]T, options ...clause.Expression) error {
 	if len(*rows) == 0 {
 		return nil
 	}
-	err := gorm.G[T](tx.db, options...).CreateInBatches(tx.ctx, rows, rowsOf(reflect.TypeFor[T]().NumField()))
+	err := tx.db.WithContext(tx.ctx).Clauses(options...).CreateInBatches(rows, rowsOf(reflect.TypeFor[T]().NumField())).Error
 	*rows = nil
 	return tx.noted(err)
 }
