@@ -115,7 +115,10 @@ func parseEntries(b []byte) (list []entry, groups bool) {
 				inner, b = cutAt(b[1:], ','), b[1+len(cutAt(b[1:], ',')):]
 			}
 			used = true
-			a, ok := cleanSpec(cutRoute(inner))
+			inner, routed := cutRoute(inner)
+			a, ok := cleanSpec(inner)
+			// Readers of mail differ in whom a route names.
+			cur.faulty = cur.faulty || routed
 			switch {
 			case cur.addr != "":
 				cur.faulty = true // two addresses in one item
@@ -164,14 +167,14 @@ func parseEntries(b []byte) (list []entry, groups bool) {
 }
 
 // cutRoute drops an old source route, "@a,@b:user@host" (RFC 5322, section 4.4).
-func cutRoute(b []byte) []byte {
+func cutRoute(b []byte) (spec []byte, routed bool) {
 	b = bytes.TrimSpace(b)
 	if len(b) > 0 && b[0] == '@' {
 		if i := bytes.IndexByte(b, ':'); i > 0 {
-			return b[i+1:]
+			return b[i+1:], true
 		}
 	}
-	return b
+	return b, false
 }
 
 // cleanSpec gives an addr-spec in the form that is kept, if it is one: a
