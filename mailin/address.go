@@ -42,7 +42,7 @@ func parseEntries(b []byte) (list []entry, groups bool) {
 			if len(text) == 0 {
 				cur.phrase = comment
 			}
-			if at && cur.addr != "" && !strings.EqualFold(string(text), cur.addr) {
+			if at && cur.addr != "" && !sameAddress(string(text), cur.addr) {
 				cur.faulty = true // a second address, unquoted, before the real one
 			}
 		case len(text) > 0:
@@ -234,7 +234,7 @@ func cleanSpec(b []byte) (string, bool) {
 			return "", false
 		}
 	}
-	return string(local) + "@" + strings.ToLower(domain), true
+	return string(local) + "@" + lowerASCII(domain), true
 }
 
 // lowerASCII writes A to Z small and leaves every other byte alone: beyond
@@ -248,6 +248,9 @@ func lowerASCII(s string) string {
 	}
 	return string(b)
 }
+
+// sameAddress compares as mail servers do, to whom the Kelvin sign is no k.
+func sameAddress(a, b string) bool { return lowerASCII(a) == lowerASCII(b) }
 
 // addresses reads every field of that name as one list.
 func (h header) addresses(key string) []triage.Address {
@@ -329,7 +332,7 @@ func agreed(value []byte, addr string) bool {
 	if local, rest, ok := quotedString([]byte(addr)); addr[0] == '"' && ok {
 		addr = string(local) + string(rest)
 	}
-	return strings.EqualFold(list[0].Address, addr)
+	return sameAddress(list[0].Address, addr)
 }
 
 func (h header) anyAuthor(keys ...string) triage.Address {

@@ -21,7 +21,7 @@ const (
 func parseAuthResults(b []byte, pos int) triage.AuthResults {
 	out := triage.AuthResults{Pos: pos}
 	clean, ok := uncomment(b)
-	if !ok {
+	if !ok || bytes.ContainsFunc(clean, func(r rune) bool { return hidden(r) && r != '\t' }) {
 		out.Broken = true
 	}
 	segments := splitOutside(clean, ';')
@@ -30,8 +30,8 @@ func parseAuthResults(b []byte, pos int) triage.AuthResults {
 	case len(first) == 0:
 		out.Broken = true
 	case !startsResult(first):
-		out.Server = strings.ToLower(first[0].text)
-		if strings.ContainsAny(first[0].text, " \t") || len(first) > 2 || len(first) == 2 && !digits(first[1].text) || first[0].text == "=" {
+		out.Server = lowerASCII(first[0].text)
+		if strings.ContainsAny(first[0].text, " \t") || len(first) > 2 || len(first) == 2 && !digits(first[1].text) || first[0].text == "=" || !isASCII(segments[0]) {
 			out.Broken = true
 		}
 		segments = segments[1:]
@@ -69,7 +69,7 @@ func startsResult(t []token) bool {
 
 // methodName gives the method without its version, "dkim" of "DKIM/1".
 func methodName(s string) string {
-	name, _, _ := strings.Cut(strings.ToLower(s), "/")
+	name, _, _ := strings.Cut(lowerASCII(s), "/")
 	if name == "" {
 		return ""
 	}
@@ -86,7 +86,7 @@ func readResult(t []token) (r triage.AuthResult, ok bool) {
 	if len(t) < 3 || t[1].text != "=" || t[1].quoted || t[0].quoted {
 		return r, false
 	}
-	r.Method, r.Result = methodName(t[0].text), strings.ToLower(t[2].text)
+	r.Method, r.Result = methodName(t[0].text), lowerASCII(t[2].text)
 	if r.Method == "" || r.Result == "" || t[2].quoted || methodName(r.Result) != r.Result {
 		return r, false
 	}
@@ -102,7 +102,7 @@ func readResult(t []token) (r triage.AuthResult, ok bool) {
 			t = t[1:]
 			continue
 		}
-		key, value := strings.ToLower(t[0].text), t[2].text
+		key, value := lowerASCII(t[0].text), t[2].text
 		if value == "=" && !t[2].quoted {
 			return r, false
 		}
@@ -235,8 +235,8 @@ func parseReceived(b []byte, pos int) triage.Received {
 	}
 	words := bytes.Fields(clean)
 	for i := 0; i+1 < len(words); i++ {
-		next := strings.ToLower(strings.Trim(string(words[i+1]), ";,"))
-		switch strings.ToLower(string(words[i])) {
+		next := lowerASCII(strings.Trim(string(words[i+1]), ";,"))
+		switch lowerASCII(string(words[i])) {
 		case "from":
 			if r.From == "" && r.By == "" {
 				r.From = cleanLine(decodeRawHeader([]byte(strings.Trim(string(words[i+1]), ";,")), ""))

@@ -112,7 +112,7 @@ func (w *walker) evidence(m *triage.Message, root *part) evidence {
 		e.nullSender = s == "<>" || s == "" || strings.Contains(s, "mailer-daemon") || s == "<#@[]>"
 	}
 	from := strings.ToLower(string(bytes.TrimSpace(h.get("from"))))
-	local, _, _ := strings.Cut(strings.ToLower(m.Shown.Addr), "@")
+	local, _, _ := strings.Cut(lowerASCII(m.Shown.Addr), "@")
 	e.daemon = daemonName.MatchString(cutRunes(h.decode(h.get("from")), 300)) && !strings.Contains(from, "undisclosed")
 	e.postmaster = local == "postmaster" || local == "mail-daemon" || strings.HasPrefix(from, "postmaster") ||
 		strings.HasSuffix(local, "-admin") && (h.has("x-mlserver") || h.has("x-ml-name") || h.has("list-id")) // a list server, not a person
@@ -184,7 +184,7 @@ func complaint(m *triage.Message, root *part) bool {
 	s := strings.ToLower(m.Subject)
 	switch {
 	case strings.HasPrefix(s, "complaint about message from"):
-		return root.header.has("x-hmxmroriginalrecipient") || strings.HasPrefix(strings.ToLower(m.Shown.Addr), "staff@") || hasEnclosed(root)
+		return root.header.has("x-hmxmroriginalrecipient") || strings.HasPrefix(lowerASCII(m.Shown.Addr), "staff@") || hasEnclosed(root)
 	case strings.HasPrefix(s, "email feedback report for"):
 		return true
 	case root.header.has("x-apple-unsubscribe"):

@@ -374,7 +374,7 @@ func readReceipt(b []byte) *triage.Report {
 
 func addRecipient(list []triage.ReportRecipient, r triage.ReportRecipient) []triage.ReportRecipient {
 	for i := range list {
-		if strings.EqualFold(list[i].Address, r.Address) && (list[i].Status == r.Status || list[i].Status == "" || r.Status == "") {
+		if sameAddress(list[i].Address, r.Address) && (list[i].Status == r.Status || list[i].Status == "" || r.Status == "") {
 			if list[i].Status == "" {
 				list[i].Status = r.Status
 			}

@@ -105,14 +105,14 @@ func (w *walker) failedAddresses(m *triage.Message, root *part, text, low string
 		out[i].Diagnostic = diagnosticFor(text, low, out[i].Address)
 	}
 	if len(out) == 0 {
-		own := map[string]bool{strings.ToLower(m.From.Addr): true, strings.ToLower(m.Shown.Addr): true}
+		own := map[string]bool{lowerASCII(m.From.Addr): true, lowerASCII(m.Shown.Addr): true}
 		for _, a := range m.To {
-			own[strings.ToLower(a.Addr)] = true // the sender of the returned mail
+			own[lowerASCII(a.Addr)] = true // the sender of the returned mail
 		}
 		text = expandedFrom.ReplaceAllString(text, "(expanded from ")
 		out = scanText(text, own)
 		if len(out) == 0 && len(m.To) > 0 {
-			out = scanText(text, map[string]bool{strings.ToLower(m.Shown.Addr): true})
+			out = scanText(text, map[string]bool{lowerASCII(m.Shown.Addr): true})
 		}
 		if len(out) == 0 && m.OtherText != "" {
 			other, _ := cutOriginal(cutRunes(m.OtherText, maxReportText))
@@ -169,7 +169,7 @@ func scanText(text string, own map[string]bool) []triage.ReportRecipient {
 	var cur *triage.ReportRecipient
 	add := func(list *[]triage.ReportRecipient, addr, reason string) {
 		found := mailAddresses(addr)
-		if len(found) != 1 || own[strings.ToLower(found[0])] || !strings.Contains(found[0], "@") {
+		if len(found) != 1 || own[lowerASCII(found[0])] || !strings.Contains(found[0], "@") {
 			return
 		}
 		n := len(*list)

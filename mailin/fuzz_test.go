@@ -178,9 +178,10 @@ func FuzzTransfer(f *testing.F) {
 func FuzzAuthResults(f *testing.F) {
 	f.Add("mx.example.org; dmarc=pass (p=none) header.from=example.com; spf=fail smtp.mailfrom=\"a b\"")
 	f.Add("a 1; none")
+	f.Add("de\u017F\u212A.example\a; dmarc=pass")
 	f.Fuzz(func(t *testing.T, s string) {
 		r := parseAuthResults([]byte(s), 0)
-		if r.Server != strings.ToLower(r.Server) {
+		if r.Server != lowerASCII(r.Server) || !r.Broken && !isASCII([]byte(r.Server)) {
 			t.Errorf("%q", r.Server)
 		}
 		for _, x := range r.Results {

@@ -384,6 +384,9 @@ func TestT03_IdentityIsTheSingleAddressOfTheSingleFrom(t *testing.T) {
 		{"From: =?utf-8?q?a=40corp.example?=", "", "a@corp.example"},
 		{"From: =?utf-8?q?Boss_=3Ca=40corp.example=3E?=", "", "a@corp.example"},
 		{"From: <a@corp\u202e.example>", "", ""},
+		{"From: boss@ban\u212A.example", "boss@ban\u212A.example", "boss@ban\u212A.example"},
+		{"From: boss@BANK.example", "boss@bank.example", "boss@bank.example"},
+		{"From: boss@ban\u212A.example <boss@bank.example>", "", "boss@bank.example"},
 		{"From: 'a@corp.example'", "", "a@corp.example"}, // by the grammar the quotes belong to it
 		{"From: \"" + strings.Repeat("x", maxAuthor) + "\" <a@corp.example>", "", "a@corp.example"},
 		{"X-None: 1", "", ""},
