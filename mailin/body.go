@@ -355,7 +355,9 @@ func (w *walker) children(p *part, s *buffer, spans []span, pre span, closed boo
 			path = p.path + "." + path
 		}
 		c := w.read(s, c.from, c.to, path, depth+1, childType, false)
-		c.own = p.typ == "multipart/alternative"
+		// RFC 2387, section 3.2: the first part is the text, the others
+		// belong to it.
+		c.own = p.typ == "multipart/alternative" || p.typ == "multipart/related" && i == 0
 		p.children = append(p.children, c)
 	}
 }

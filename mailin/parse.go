@@ -213,6 +213,9 @@ func contentKey(root *part) (key [32]byte) {
 // content fills text and attachments.
 func (w *walker) content(m *triage.Message, root *part) {
 	r := w.render(root, true)
+	if r.empty() && r.other == "" {
+		r = w.onlyText(root)
+	}
 	text := 0
 	for _, b := range r.blocks {
 		if text+len(b.Text) > w.limits.Text {
@@ -339,13 +342,31 @@ func (p *part) isText() bool {
 		return false
 	}
 	switch p.typ {
-	case "text/plain", "text/html", "text/enriched", "text/richtext", "text":
-		if p.disp == "attachment" {
-			return false
-		}
-		return p.name == "" || p.own
+	case "text/plain", "text/html", "text/enriched", "text/richtext":
+		return p.disp != "attachment" && (p.name == "" || p.own)
 	}
 	return false
+}
+
+// onlyText renders the first text of a mail that has texts as files alone, as
+// some programs write it. It stays a file, too, and no command of it is obeyed
+// (T9).
+func (w *walker) onlyText(p *part) (r rendering) {
+	if p.typ == "multipart/encrypted" {
+		return r
+	}
+	for _, c := range p.children {
+		if r = w.onlyText(c); !r.empty() {
+			return r
+		}
+	}
+	switch p.typ {
+	case "text/plain", "text/html", "text/enriched", "text/richtext":
+		if r = w.leaf(p); !r.empty() {
+			w.doubt("the only text is that of an attachment")
+		}
+	}
+	return r
 }
 
 // rendering is what a part contributes to the readable text.

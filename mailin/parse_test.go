@@ -882,6 +882,34 @@ func TestParseReadsNamedTextsOfAnAlternative(t *testing.T) {
 	}
 }
 
+func TestParseShowsTheOnlyTextWhateverItIsCalled(t *testing.T) {
+	t.Parallel()
+	mixed := []string{"From: a@b", "Content-Type: multipart/mixed; boundary=x", "", "--x"}
+	for _, c := range []struct {
+		name  string
+		lines []string
+		files []string
+		doubt bool
+	}{
+		{"named part", append(mixed[:4:4], "Content-Type: text/plain; name=\"body.txt\"", "", "words", "--x--"), []string{"body.txt"}, true},
+		{"inline with a file name", append(mixed[:4:4], "Content-Type: text/plain", "Content-Disposition: inline; filename=\"msg.txt\"", "", "words", "--x--"), []string{"msg.txt"}, true},
+		{"HTML behind a picture", append(mixed[:4:4], "Content-Type: image/png; name=a.png", "", "p", "--x", "Content-Type: text/html; name=\"mail.html\"", "", "<p>words</p>", "--x--"), []string{"a.png", "mail.html"}, true},
+		{"root that is an attachment", []string{"From: a@b", "Content-Type: text/plain", "Content-Disposition: attachment", "", "words"}, []string{""}, true},
+		{"root of related parts", []string{"From: a@b", "Content-Type: multipart/related; boundary=x", "", "--x", "Content-Type: text/html; name=\"mail.html\"", "", "<p>words</p>", "--x", "Content-Type: image/png; name=a.png", "", "p", "--x--"}, []string{"a.png"}, false},
+		{"text beside a named one", append(mixed[:4:4], "", "words", "--x", "Content-Type: text/plain; name=log.txt", "", "log", "--x--"), []string{"log.txt"}, false},
+		{"text beside an empty one", append(mixed[:4:4], "", "", "--x", "Content-Type: text/plain; name=log.txt", "", "words", "--x--"), []string{"log.txt"}, true},
+	} {
+		m := parse(c.lines...)
+		if d := cmp.Diff(c.files, names(m)); m.Text() != "words" || m.Ambiguous != c.doubt || d != "" {
+			t.Errorf("%s: text %q, ambiguous %v, files %s", c.name, m.Text(), m.Ambiguous, d)
+		}
+	}
+	m := parse("From: a@b", "Content-Type: multipart/encrypted; boundary=x", "", "--x", "Content-Type: text/plain; name=a", "", "SECRET", "--x--")
+	if m.Text() != "" || len(m.Attachments) != 1 {
+		t.Errorf("%q %+v", m.Text(), m.Attachments)
+	}
+}
+
 func TestParseOfNothingIsAMessage(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"", "\r\n", "\x00\xff\xfe", "From", ": :\r\n\r\n", "no header at all"} {
