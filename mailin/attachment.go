@@ -35,15 +35,22 @@ func cleanName(s string) string {
 	}, s)
 	s = strings.TrimLeft(strings.Join(strings.Fields(s), " "), ". ")
 	s = strings.TrimRight(s, ". ")
+	// A colon names a device or a stream within a file. That of a drive stays:
+	// in mail, "C:\TEMP\x" comes without its backslashes, which quote there.
+	drive := 0
+	if len(s) > 1 && s[1] == ':' && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z') {
+		drive = 2
+	}
+	s = s[:drive] + strings.ReplaceAll(s[drive:], ":", "_")
+	if base, _, _ := strings.Cut(s[drive:], "."); reservedName(base) {
+		s = "_" + s[drive:]
+	}
 	if len(s) > maxName {
 		ext := ""
 		if i := strings.LastIndexByte(s, '.'); i > 0 && len(s)-i <= 20 {
 			s, ext = s[:i], s[i:]
 		}
 		s = cutRunes(s, maxName-len(ext)) + ext
-	}
-	if base, _, _ := strings.Cut(s, "."); reservedName(base) {
-		s = "_" + s
 	}
 	return s
 }
@@ -68,7 +75,8 @@ func hidden(r rune) bool {
 	case r < ' ' || r >= 0x7F && r < 0xA0:
 		return true
 	case r >= 0x200B && r <= 0x200F, r >= 0x202A && r <= 0x202E, r >= 0x2060 && r <= 0x206F, r == 0x061C, r == 0xFEFF, r == 0x00AD, r == 0x180E,
-		r >= 0xFFF9 && r <= 0xFFFB, r >= 0xE0000 && r <= 0xE007F, r == 0x2028, r == 0x2029, r == 0x034F:
+		r >= 0xFFF9 && r <= 0xFFFB, r >= 0xE0000 && r <= 0xE007F, r == 0x2028, r == 0x2029, r == 0x034F,
+		r == 0x115F, r == 0x1160, r == 0x3164, r == 0xFFA0, r == 0x2800: // letters that are blank
 		return true
 	}
 	return false

@@ -815,6 +815,8 @@ func TestT32_AttachmentNamesAreCleaned(t *testing.T) {
 		"a.pdf": "a.pdf", "../../x": "x", "..%2F..%2Fx": "x", "..\\..\\evil.exe": "evil.exe", "/etc/passwd": "passwd",
 		"CON": "_CON", "con.txt": "_con.txt", "COM1": "_COM1", "console.txt": "console.txt", "LPT9.doc": "_LPT9.doc",
 		"a\u202efdp.exe": "afdp.exe", "a\u200bb\ufeff.txt": "ab.txt", "a\x00b\n.txt": "ab .txt", "...": "", "": "", ".bashrc": "bashrc",
+		"file.txt:evil.exe": "file.txt_evil.exe", "LPT1:": "LPT1_", "C:TEMPx.png": "C:TEMPx.png", "C:x:y": "C:x_y", "C:con.txt": "_con.txt", "invoice\u3164\u3164\u115f\u2800.exe": "invoice.exe",
+		"CON." + strings.Repeat("a", 200) + ".pdf": "_CON." + strings.Repeat("a", 150-9) + ".pdf",
 		"a.txt. . ": "a.txt", "a<b>|c?.txt": "a_b__c_.txt", "  a   b.txt ": "a b.txt",
 	} {
 		if got := cleanName(in); got != want {
