@@ -262,7 +262,7 @@ func (h header) addresses(key string) []triage.Address {
 		list, _ := parseEntries(h[i].value)
 		for _, e := range list {
 			if e.addr != "" && len(out) < maxAddresses {
-				out = append(out, triage.Address{Name: h.decode(e.phrase), Addr: e.addr})
+				out = append(out, triage.Address{Name: cleanShown(h.decode(e.phrase)), Addr: e.addr})
 			}
 		}
 	}

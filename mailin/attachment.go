@@ -82,10 +82,10 @@ func hidden(r rune) bool {
 	return false
 }
 
-// cleanShown takes out of a name or subject what would mislead the eye.
+// cleanShown takes out of a name or subject what would mislead the eye (T33).
 func cleanShown(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0x200E || r == 0x200F || r == 0x061C {
+		if hidden(r) {
 			return -1
 		}
 		return r

@@ -23,10 +23,16 @@ func checkMessage(t *testing.T, m triage.Message) {
 			t.Errorf("%s has more than one line: %q", what, s)
 		}
 	}
-	line("subject", m.Subject)
+	shown := func(what, s string) {
+		line(what, s)
+		if strings.ContainsFunc(s, hidden) {
+			t.Errorf("%s holds what nobody sees: %q", what, s)
+		}
+	}
+	shown("subject", m.Subject)
 	line("message id", m.MessageID)
 	for _, a := range append([]triage.Address{m.From, m.Shown, m.Sender}, append(append(m.To, m.Cc...), m.ReplyTo...)...) {
-		line("name", a.Name)
+		shown("name", a.Name)
 		line("address", a.Addr)
 	}
 	if (m.From.Addr == "") != (m.FromFault != "") {

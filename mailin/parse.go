@@ -146,7 +146,7 @@ func (w *walker) header(m *triage.Message, root *part) {
 		m.Sender = s[0]
 	}
 	m.ReplyTo, m.To, m.Cc = h.addresses("reply-to"), h.addresses("to"), h.addresses("cc")
-	for _, a := range []*triage.Address{&m.From, &m.Shown, &m.Sender} {
+	for _, a := range []*triage.Address{&m.From, &m.Shown} {
 		a.Name = cleanShown(a.Name)
 	}
 	if v := h.get("return-path"); v != nil {

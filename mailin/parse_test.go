@@ -834,9 +834,19 @@ func TestT32_AttachmentNamesAreCleaned(t *testing.T) {
 
 func TestT33_DirectionMarksLeaveSubjectAndNames(t *testing.T) {
 	t.Parallel()
-	m := parse("From: \"A\u202enn\" <a@b>", "Subject: a\u202eb\u2066c", "", "x")
-	if m.Subject != "abc" || m.From.Name != "Ann" {
-		t.Errorf("%q %q", m.Subject, m.From.Name)
+	const name = "\"A\u202en\u200bn\u3164\" <a@b>"
+	m := parse("From: "+name, "Sender: "+name, "Reply-To: "+name, "To: "+name, "Cc: "+name, "Subject: a\u202eb\u2066\u200bc", "", "x")
+	if m.Subject != "abc" {
+		t.Errorf("subject %q", m.Subject)
+	}
+	for i, a := range append([]triage.Address{m.From, m.Shown, m.Sender}, append(append(m.ReplyTo, m.To...), m.Cc...)...) {
+		if a.Name != "Ann" {
+			t.Errorf("name %d: %q", i, a.Name)
+		}
+	}
+	m = parse("From: =?utf-8?q?A=E2=80=AEnn?=", "", "x")
+	if m.Shown.Name != "Ann" {
+		t.Errorf("%q", m.Shown.Name)
 	}
 }
 
