@@ -200,24 +200,31 @@ func sameValues(h header, key string) bool {
 	return true
 }
 
-// doubled says whether a parameter is given twice with different values.
+// doubled says whether a parameter is given twice: with different values, or
+// in different forms (RFC 2231), of which programs take one or the other.
 func doubled(b []byte, name string) bool {
 	if bytes.Count(bytes.ToLower(b), []byte(name)) < 2 {
 		return false
 	}
+	const plain = -1
+	seen := map[int][]byte{} // by the number of the piece
 	_, list := splitParams(b)
-	var first []byte
-	n := 0
 	for _, p := range list {
-		if p.name != name {
+		base, num, _, ok := splitParamName(p.name)
+		if !ok {
+			base, _, _ = strings.Cut(p.name, "*")
+			num = plain
+		}
+		if base != name {
 			continue
 		}
-		if n++; n > 1 && !bytes.Equal(first, p.text) {
+		if text, again := seen[num]; again && !bytes.Equal(text, p.text) {
 			return true
 		}
-		first = p.text
+		seen[num] = p.text
 	}
-	return false
+	_, whole := seen[plain]
+	return whole && len(seen) > 1
 }
 
 func validType(t string) bool {
