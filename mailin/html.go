@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/JohannesKaufmann/html-to-markdown/v2/converter"
@@ -451,10 +452,21 @@ func hiddenElement(get func(string) (string, bool), rules map[string]bool) bool 
 	return false
 }
 
+// What counts as hidden: letters or boxes of that size, in pixels, text that
+// shines through less than that, and text that far outside of the page.
+const (
+	leastSize    = 1
+	leastOpacity = 0.05
+	farOutside   = -500
+)
+
 // hiddenStyle reads inline CSS for the ways in which text is hidden.
 func hiddenStyle(style string) bool {
 	if len(style) > 4096 {
 		style = style[:4096]
+	}
+	if strings.Contains(style, "/*") {
+		style = cssComment.ReplaceAllString(style, "")
 	}
 	clipped, flat := false, false
 	for _, d := range strings.Split(strings.ToLower(style), ";") {
@@ -462,7 +474,10 @@ func hiddenStyle(style string) bool {
 		if !ok {
 			continue
 		}
-		val = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(val), "!important"))
+		val = strings.TrimSpace(val)
+		if bare, ok := strings.CutSuffix(val, "important"); ok && strings.HasSuffix(strings.TrimSpace(bare), "!") {
+			val = strings.TrimRight(bare, "! \t\r\n")
+		}
 		switch strings.TrimSpace(key) {
 		case "display":
 			if val == "none" {
@@ -477,42 +492,75 @@ func hiddenStyle(style string) bool {
 				return true
 			}
 		case "opacity":
-			if zeroLength(val) {
+			if n, unit, ok := cssNumber(val); ok && (n <= leastOpacity || unit == "%" && n <= 100*leastOpacity) {
 				return true
 			}
 		case "font-size":
-			if zeroLength(val) || val == "1px" || val == "0.1px" || val == "1pt" {
+			if tiny(val) {
 				return true
 			}
-		case "font":
-			if strings.HasPrefix(val, "0/") || strings.HasPrefix(val, "0px") || strings.HasPrefix(val, "0 ") {
-				return true
+		case "font": // style and weight, then the size, a slash and the height, the family
+			for _, word := range strings.Fields(val) {
+				word, _, _ = strings.Cut(word, "/")
+				if _, unit, ok := cssNumber(word); word == "0" || ok && unit != "" {
+					if tiny(word) {
+						return true
+					}
+					break
+				}
 			}
 		case "color":
 			if val == "transparent" {
 				return true
 			}
 		case "text-indent", "left", "top", "margin-left":
-			if strings.HasPrefix(val, "-999") {
+			if n, unit, ok := cssNumber(val); ok && (n <= farOutside || pixels(n, unit) <= farOutside) {
 				return true
 			}
 		case "overflow":
 			clipped = val == "hidden"
 		case "max-height", "height", "max-width", "width":
-			flat = flat || zeroLength(val)
+			n, unit, ok := cssNumber(val)
+			flat = flat || ok && n == 0 || unit != "%" && tiny(val)
 		}
 	}
 	return clipped && flat
 }
 
-// zeroLength is true for "0", "0px", "0.0em" and the like.
-func zeroLength(v string) bool {
-	v = strings.TrimRight(v, "abcdefghijklmnopqrstuvwxyz% ")
-	return v != "" && strings.Trim(v, "0.") == ""
+// tiny says whether nobody can read letters, or in a box, of this size.
+func tiny(val string) bool {
+	n, unit, ok := cssNumber(val)
+	return ok && n >= 0 && pixels(n, unit) <= leastSize
+}
+
+// pixels is roughly what a length is worth on the screen.
+func pixels(n float64, unit string) float64 {
+	switch unit {
+	case "em", "rem", "pc":
+		return 16 * n
+	case "ex", "ch", "vw", "vh":
+		return 8 * n
+	case "%":
+		return 0.16 * n
+	case "in":
+		return 96 * n
+	case "cm":
+		return 38 * n
+	case "mm":
+		return 3.8 * n
+	}
+	return n
+}
+
+// cssNumber reads a number and its unit: "0", ".5em", "-1e4px".
+func cssNumber(val string) (n float64, unit string, ok bool) {
+	end := strings.LastIndexAny(val, "0123456789.") + 1
+	n, err := strconv.ParseFloat(val[:end], 64)
+	return n, strings.TrimSpace(val[end:]), err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 var (
-	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+	cssComment = regexp.MustCompile(`(?s)/\*.*?(?:\*/|$)`)
 	cssSimple  = regexp.MustCompile(`^[.#][A-Za-z0-9_-]{1,80}$`)
 )
 

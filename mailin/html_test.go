@@ -71,6 +71,10 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 		`<span style="visibility:hidden">close</span>`, `<div style="mso-hide:all">close</div>`, `<div style="opacity:0">close</div>`, `<div hidden>close</div>`,
 		`<div style="max-height:0;overflow:hidden">close</div>`, `<div style="text-indent:-9999px">close</div>`, `<div style="color:transparent">close</div>`,
 		`<style>.pre{display:none}</style><div class="pre">close</div>`, `<style>/* x */ p, div.pre {mso-hide:all}</style><div class="a pre">close</div>`, `<style>#h{font-size:0}</style><p id=h>close</p>`,
+		`<div style="position:absolute;left:-10000px">close</div>`, `<div style="left:-50em">close</div>`, `<div style="top:-1e9px">close</div>`, `<div style="text-indent: -500px">close</div>`, `<div style="left:-1e999px">close</div>`,
+		`<span style="font-size:0.01px">close</span>`, `<span style="font-size:.05em">close</span>`, `<span style="font-size:1pt">close</span>`, `<span style="font-size:1%">close</span>`, `<span style="font:italic 0/0 a">close</span>`, `<span style="font:700 1px/2 serif">close</span>`,
+		`<div style="opacity:0.01">close</div>`, `<div style="opacity:1%">close</div>`, `<div style="opacity:-1">close</div>`, `<div style="height:1px;overflow:hidden">close</div>`,
+		`<div style="display:/**/none">close</div>`, `<div style="dis/* x */play:none">close</div>`, `<div style="display:none/* x">close</div>`, "<div style=\"display:none\t!\timportant\">close</div>", `<style>.q{display:/**/none}</style><div class="q">close</div>`,
 		`<template>close</template>`, `<noframes>close</noframes>`, `<object>close</object>`, `<title>close</title>`,
 	}
 	for _, h := range hidden {
@@ -85,7 +89,8 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 			}
 		}
 	}
-	for _, h := range []string{`<div style="display:block">close</div>`, `<div style="font-size:10px">close</div>`, `<style>@media print {.a{display:none}}</style><p class=a>close</p>`, `<div style="max-height:0">close</div>`} {
+	for _, h := range []string{`<div style="display:block">close</div>`, `<div style="font-size:10px">close</div>`, `<div style="font-size:small">close</div>`, `<div style="font-size:-1px">close</div>`, `<div style="font:0.9em serif">close</div>`, `<div style="font:bold 12px/1 serif">close</div>`, `<div style="font-size:80%">close</div>`,
+		`<div style="left:-20px;margin-left:-0.5in">close</div>`, `<div style="opacity:0.5">close</div>`, `<div style="opacity:">close</div>`, `<div style="width:1%;overflow:hidden">close</div>`, `<div style="font-size:2vw">close</div>`, `<div style="height:14px;overflow:hidden">close</div>`, `<style>@media print {.a{display:none}}</style><p class=a>close</p>`, `<div style="max-height:0">close</div>`} {
 		if blocks, hid := htmlBlocks(h, maxTrees); joined(blocks) != "close" || hid {
 			t.Errorf("%s is to be seen, got %q", h, joined(blocks))
 		}
