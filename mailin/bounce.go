@@ -205,7 +205,7 @@ func (w *walker) complete(r *triage.Report, m *triage.Message, root *part) {
 	if r.MessageID == "" {
 		r.MessageID = messageID(h.get("message-id"))
 	}
-	r.Subject = cutRunes(cleanShown(h.subject()), maxSubject)
+	r.Subject = cleanShown(h.subject())
 	if r.Kind == triage.ReceiptReport {
 		if r.MessageID == "" && len(m.References) > 0 {
 			r.MessageID = m.References[len(m.References)-1]

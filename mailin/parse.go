@@ -130,10 +130,6 @@ func (w *walker) header(m *triage.Message, root *part) {
 		}
 	}
 	m.Subject = strings.TrimSpace(cleanShown(h.subject()))
-	if len(m.Subject) > maxSubject {
-		m.Subject = cutRunes(m.Subject, maxSubject)
-		w.fault("the subject was cut at the size limit")
-	}
 	m.MessageID = messageID(h.get("message-id"))
 	m.InReplyTo = references(h.get("in-reply-to"))
 	m.References = references(h.get("references"))
@@ -161,9 +157,6 @@ func (w *walker) header(m *triage.Message, root *part) {
 	}
 	m.Date = parseDate(h.get("date"))
 }
-
-// maxSubject is twice the longest line of a mail (RFC 5322, section 2.1.1).
-const maxSubject = 2 << 10
 
 // subject gives the first subject that says something.
 func (h header) subject() string {

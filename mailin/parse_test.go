@@ -560,22 +560,6 @@ func TestT27_HeavyMailCostsBoundedTimeAndMemory(t *testing.T) {
 	}
 }
 
-func TestT27_LongSubjectIsCut(t *testing.T) {
-	t.Parallel()
-	long := "a" + strings.Repeat("ü", maxSubject)
-	m := parse("From: a@b", "Subject: "+long, "", "x")
-	if len(m.Subject) != maxSubject-1 || !strings.HasPrefix(long, m.Subject) || !hasFault(m, "subject") {
-		t.Errorf("%d bytes, faults %q", len(m.Subject), m.Faults)
-	}
-	if m := parse("From: a@b", "Subject: "+long[:maxSubject-1], "", "x"); m.Subject != long[:maxSubject-1] || len(m.Faults) > 0 {
-		t.Errorf("cut at %d bytes, faults %q", len(m.Subject), m.Faults)
-	}
-	bounce := Parse([]byte(daemon+"Subject: failure notice\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nuser unknown\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: "+long+"\r\n\r\n--x--"), Limits{})
-	if bounce.Report == nil || len(bounce.Report.Subject) != maxSubject-1 {
-		t.Errorf("%+v", bounce.Report)
-	}
-}
-
 func TestT27_LimitsAreToldAndSpoilIdentity(t *testing.T) {
 	t.Parallel()
 	h := heavy()
