@@ -89,8 +89,10 @@ func TestT09_HiddenHTMLTextIsNotRead(t *testing.T) {
 			}
 		}
 	}
-	for _, h := range []string{`<div style="display:block">close</div>`, `<div style="font-size:10px">close</div>`, `<div style="font-size:small">close</div>`, `<div style="font-size:-1px">close</div>`, `<div style="font:0.9em serif">close</div>`, `<div style="font:bold 12px/1 serif">close</div>`, `<div style="font-size:80%">close</div>`,
-		`<div style="left:-20px;margin-left:-0.5in">close</div>`, `<div style="opacity:0.5">close</div>`, `<div style="opacity:">close</div>`, `<div style="width:1%;overflow:hidden">close</div>`, `<div style="font-size:2vw">close</div>`, `<div style="height:14px;overflow:hidden">close</div>`, `<style>@media print {.a{display:none}}</style><p class=a>close</p>`, `<div style="max-height:0">close</div>`} {
+	for _, h := range []string{
+		`<div style="display:block">close</div>`, `<div style="font-size:10px">close</div>`, `<div style="font-size:small">close</div>`, `<div style="font-size:-1px">close</div>`, `<div style="font:0.9em serif">close</div>`, `<div style="font:bold 12px/1 serif">close</div>`, `<div style="font-size:80%">close</div>`,
+		`<div style="left:-20px;margin-left:-0.5in">close</div>`, `<div style="opacity:0.5">close</div>`, `<div style="opacity:">close</div>`, `<div style="width:1%;overflow:hidden">close</div>`, `<div style="font-size:2vw">close</div>`, `<div style="height:14px;overflow:hidden">close</div>`, `<style>@media print {.a{display:none}}</style><p class=a>close</p>`, `<div style="max-height:0">close</div>`,
+	} {
 		if blocks, hid := htmlBlocks(h, maxTrees); joined(blocks) != "close" || hid {
 			t.Errorf("%s is to be seen, got %q", h, joined(blocks))
 		}
