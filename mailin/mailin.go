@@ -131,7 +131,7 @@ type Limits struct {
 	Depth       int   // nested multiparts; 20
 	Parts       int   // MIME parts; 200
 	Text        int   // bytes of readable text kept; 1 MiB
-	Decoded     int64 // bytes that all decodings of one mail may give; 64 MiB
+	Decoded     int64 // bytes that all decodings of one mail may give; 64 MiB, or twice Mail if that is more
 }
 
 // Config says which mailbox is watched, and how. Fields left zero get the

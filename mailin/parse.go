@@ -39,7 +39,7 @@ func (l Limits) withDefaults() Limits {
 		l.Mail = defaultMail
 	}
 	if l.Decoded <= 0 {
-		l.Decoded = defaultDecoded
+		l.Decoded = max(defaultDecoded, 2*l.Mail)
 	}
 	return l
 }

@@ -791,6 +791,11 @@ func TestT31_DecodingsAreCountedAndArchivesStayClosed(t *testing.T) {
 	if sum > 400_000 || m.Attachments[0].Name != "bomb.zip" || m.Attachments[0].Size != 300_000 || m.Attachments[1].Note == "" {
 		t.Errorf("decoded %d: %+v", sum, m.Attachments)
 	}
+	for mail, want := range map[int64]int64{0: 64 << 20, 1 << 20: 64 << 20, 256 << 20: 512 << 20} {
+		if got := (Limits{Mail: mail}).withDefaults().Decoded; got != want {
+			t.Errorf("of a mail of %d bytes, %d may be decoded, want %d", mail, got, want)
+		}
+	}
 	data, _, err := Attachment(raw, Limits{Decoded: 1000}, "1")
 	if err != nil || len(data) != 1000 {
 		t.Errorf("%d bytes, %v", len(data), err)
