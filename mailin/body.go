@@ -8,7 +8,7 @@ import (
 
 // part is one node of the MIME tree.
 type part struct {
-	path     string // "2.1"; of a message's only part "1"; of uuencoded files "1.u1"
+	path     string // "2.1"; of a message's only part "1"; of uuencoded files there "0.u1"
 	header   header
 	cut      headerCut
 	typ      string            // media type in lower case, as it counts

@@ -610,7 +610,7 @@ func paramValue(b []byte, name string) (text, rest []byte) {
 		if i := bytes.IndexAny(text, " \t("); i > 0 {
 			text, rest = b[:i], b[i:]
 		}
-	} else if i := bytes.LastIndexByte(text, '='); i > 0 && end < len(b)+1 {
+	} else if i := bytes.LastIndexByte(text, '='); i > 0 {
 		if j := bytes.LastIndexAny(text[:i], " \t"); j > 0 && isToken(text[j+1:i]) && knownParam(string(text[j+1:i])) {
 			text, rest = b[:j], b[j:]
 		}

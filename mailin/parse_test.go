@@ -283,7 +283,7 @@ func TestParseTakesUuencodedFilesOutOfTheText(t *testing.T) {
 	if want := "See below.\nBye.\n\nbegin 2026 was a good year"; m.Text() != want {
 		t.Errorf("text %q, want %q", m.Text(), want)
 	}
-	if len(m.Attachments) != 1 || m.Attachments[0].Name != "hi.txt" || m.Attachments[0].Size != 3 {
+	if len(m.Attachments) != 1 || m.Attachments[0].Name != "hi.txt" || m.Attachments[0].Size != 3 || m.Attachments[0].Part != "0.u1" {
 		t.Fatalf("attachments %+v", m.Attachments)
 	}
 	raw := mailOf("From: a@b", "", "See below.", "begin 644 hi.txt", "#:&D*", "`", "end", "")
