@@ -446,6 +446,9 @@ func (s *Settings) technician(addr string) bool {
 
 // limits holds the numbers within what the desk was built and tested for.
 func (c *checker) limits() {
+	if l := &c.s.Limits; !c.written("limits.decoded_size") {
+		l.DecodedSize = max(l.DecodedSize, 2*l.MailSize) // what is let in must not be cut
+	}
 	l := c.s.Limits
 	for _, b := range []struct {
 		key             string

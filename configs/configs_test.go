@@ -453,3 +453,14 @@ func TestF41_WhatShowsInUseIsToldWithItsPlaceToo(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestMailsThatAreLetInAreDecodedWhole(t *testing.T) {
+	t.Parallel()
+	for extra, want := range map[string]int64{
+		"": 64 << 20, "limits: {mail_size: 100MiB}\n": 200 << 20, "limits: {mail_size: 100MiB, decoded_size: 1MiB}\n": 1 << 20,
+	} {
+		if got := mustParse(t, minimal+extra, t.TempDir(), environ()).MailLimits().Decoded; got != want {
+			t.Errorf("%q: %d bytes, want %d", extra, got, want)
+		}
+	}
+}
