@@ -150,13 +150,12 @@ func (m *Message) Text() string { return joinBlocks(m.Body) }
 
 // Known is what the desk found in the store for a message's Leads.
 type Known struct {
-	Now      time.Time
-	Mailbox  string                          // address of the support mailbox it came through
-	Twin     *Twin                           // this very mail was decided on before
-	Tickets  map[ticket.Number]Facts         // every ticket that a lead led to
-	ByID     map[string][]ticket.Number      // stored Message-ID → tickets, the oldest first
-	Merged   map[ticket.Number]ticket.Number // a merged ticket → the one it went into
-	Spammers map[string]bool                 // marked senders among the message's authors
+	Now     time.Time
+	Mailbox string                          // address of the support mailbox it came through
+	Twin    *Twin                           // this very mail was decided on before
+	Tickets map[ticket.Number]Facts         // every ticket that a lead led to
+	ByID    map[string][]ticket.Number      // stored Message-ID → tickets, the oldest first
+	Merged  map[ticket.Number]ticket.Number // a merged ticket → the one it went into
 }
 
 // Twin is the earlier decision on the same mail.

@@ -24,7 +24,7 @@ type Past struct {
 // sender that changed the ticket is found in its timeline, the oldest event
 // first, and what it changed is set back. Nothing is, and the sender is told
 // why, when it is too long ago or somebody has changed the same thing since.
-func (r *Rules) TakeBack(m *Message, d *Decision, f Facts, timeline []Past, now time.Time) {
+func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, timeline []Past) {
 	line := d.Commands[0].Line
 	fail := func(why, valid string) {
 		d.Errors = []CommandError{{Line: line, Why: why, Valid: valid}}
@@ -62,7 +62,7 @@ func (r *Rules) TakeBack(m *Message, d *Decision, f Facts, timeline []Past, now 
 		case known != nil:
 			known.After = p.After
 		default:
-			if now.Sub(p.At) > undoFor {
+			if k.Now.Sub(p.At) > undoFor {
 				fail(fmt.Sprintf("your last change is older than %d minutes", int(undoFor.Minutes())), "commands that set it as it should be")
 				return
 			}
@@ -103,7 +103,7 @@ func (r *Rules) TakeBack(m *Message, d *Decision, f Facts, timeline []Past, now 
 	if sent {
 		d.Notes = append(d.Notes, "what was sent to the requester stays sent")
 	}
-	d.Tell = r.tellOf(d, f)
+	d.Tell = r.tellOf(d, k.Tickets[d.Ticket])
 }
 
 func undoable(what string) bool {

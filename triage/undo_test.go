@@ -43,11 +43,13 @@ func TestUndoSetsBackWhatTheLastMailChanged(t *testing.T) {
 		{"another participant since", append(all[:7:7], did(4, 3, sofia, "participant", "", "cem@example.com")), 10, "assignee: noah@example.com → nobody, team: Helpdesk → Network Team, priority: low → high, al@example.com: participant → no participant, status: resolved → open"},
 	} {
 		m := proven(written(noah, "Re: [IT-1042]", "undo"))
-		d := r.Decide(m, knowing(now))
+		k := knowing(now)
+		k.Now = start.Add(time.Duration(c.minute) * time.Minute)
+		d := r.Decide(m, k)
 		if !d.Undo {
 			t.Fatalf("%s: no undo: %+v", c.name, d)
 		}
-		r.TakeBack(m, &d, now, c.timeline, start.Add(time.Duration(c.minute)*time.Minute))
+		r.TakeBack(m, &d, k, c.timeline)
 		var got []string
 		for _, e := range d.Effects {
 			got = append(got, strings.TrimPrefix(e.Line, "undo: ")+": "+e.Before+" → "+e.After)

@@ -186,7 +186,7 @@ func (d *Desk) undo(tx *store.Tx, m *mail, k *triage.Known, dec *triage.Decision
 	for i, e := range events {
 		past[i] = triage.Past{Intake: e.Intake, At: e.At, Actor: e.Actor, What: e.What, Before: e.Before, After: e.After}
 	}
-	d.rules.TakeBack(&m.msg, dec, k.Tickets[dec.Ticket], past, d.now())
+	d.rules.TakeBack(&m.msg, dec, k, past)
 	return nil
 }
 
