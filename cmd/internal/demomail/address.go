@@ -27,7 +27,7 @@ func parseAddress(s string) (address, error) {
 		}
 	}
 	a := address{user: local, domain: domain}
-	if i := strings.IndexByte(local, '+'); i > 0 {
+	if i := strings.IndexByte(local, '+'); i > 0 && local[i-1] != '.' { // what remains must be an address
 		a.user, a.detail = local[:i], local[i:]
 	}
 	return a, nil

@@ -41,7 +41,7 @@ func FuzzReceive(f *testing.F) {
 }
 
 func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"ann@example.com", "Support+1042.x@Example.com", "+x@example.com", "a@b@c", "a..b@c", "a@-b", "ä@b", "a\r\n@b", "@", ""} {
+	for _, seed := range []string{"ann@example.com", "Support+1042.x@Example.com", "a.+x@example.com", "+x@example.com", "a@b@c", "a..b@c", "a@-b", "ä@b", "a\r\n@b", "@", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
