@@ -193,12 +193,14 @@ func FuzzCommands(f *testing.F) {
 	}
 	r := desk(f)
 	f.Fuzz(func(t *testing.T, s string) {
-		c := r.ReadCommands(Split([]Block{{Text: s}}))
+		blocks := Split([]Block{{Text: s}})
+		whole, _ := NewText(blocks)
+		c := r.ReadCommands(blocks)
 		if len(c.List) > maxCommands+1 || len(c.Errors) > 3*maxCommands {
 			t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
 		}
-		if len(c.Text) > len(s) {
-			t.Errorf("text grew from %d to %d bytes", len(s), len(c.Text))
+		if !strings.HasSuffix(strings.TrimSpace(whole), c.Text) {
+			t.Errorf("the text is no end of the new text: %q of %q", c.Text, whole)
 		}
 	})
 }
