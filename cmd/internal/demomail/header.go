@@ -45,6 +45,7 @@ func (s *Server) receive(e envelope, raw []byte) ([]byte, result) {
 	}
 	cleaned := make([]byte, 0, len(raw))
 	var froms []string
+	plain := true // every From field is named so that all programs read it as one
 	rest := raw
 	for len(rest) > 0 && !bytes.HasPrefix(rest, []byte("\r\n")) {
 		field := nextField(rest)
@@ -55,13 +56,14 @@ func (s *Server) receive(e envelope, raw []byte) ([]byte, result) {
 		}
 		if name == "from" {
 			froms = append(froms, value)
+			plain = plain && len(field) > 5 && strings.EqualFold(string(field[:5]), "from:")
 		}
 		cleaned = append(cleaned, field...)
 	}
 	cleaned = append(cleaned, rest...)
 
 	r := result{verdict: "fail"}
-	if len(froms) != 1 {
+	if len(froms) != 1 || !plain {
 		return cleaned, r
 	}
 	from, err := parseFrom(froms[0])
