@@ -54,6 +54,11 @@ var forms = map[Kind]form{
 	AssignNotice:    {auto: "auto-generated", bulk: true},
 	MoveNotice:      {auto: "auto-generated", bulk: true},
 	Transcript:      {auto: "auto-replied"},
+	Answer:          {auto: "auto-replied"},
+	Challenge:       {auto: "auto-replied"},
+	DueNotice:       {auto: "auto-generated", bulk: true},
+	MergeNotice:     {auto: "auto-generated", bulk: true, public: true},
+	TakenNotice:     {auto: "auto-generated", bulk: true},
 }
 
 // Bounds of what goes into a mail.
@@ -191,8 +196,13 @@ func anonymous(o Occasion) Occasion {
 // subject gives the subject with the one tag that is right.
 func (m *Mailer) subject(o Occasion) string {
 	s := m.bareSubject(o.Ticket)
-	if o.Kind == Acknowledgement && !o.Authenticated {
+	switch {
+	case o.Kind == Acknowledgement && !o.Authenticated:
 		s = "We have your request"
+	case o.Kind == Challenge:
+		s = "Was this you?"
+	case o.Kind == Answer && o.Ticket.Number == 0:
+		s = "Your question to the desk"
 	}
 	if tag := m.tag(o.Ticket); tag != "" {
 		s = tag + " " + s
@@ -232,6 +242,9 @@ type view struct {
 	Reasons, Notes, Files         []string
 	Effects                       []triage.Effect
 	Told                          []string
+	Sections                      []Section
+	Due                           string // date and time; empty: none
+	Public                        bool   // for somebody who is no technician
 	Undo                          bool // something was changed that can be taken back
 	Faults                        []triage.CommandError
 	OneFault                      bool
@@ -281,6 +294,17 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	for _, t := range o.Told {
 		v.Told = append(v.Told, long(t))
 	}
+	for _, s := range o.Sections {
+		lines := make([]string, len(s.Lines))
+		for i, l := range s.Lines {
+			lines[i] = indent(l)
+		}
+		v.Sections = append(v.Sections, Section{long(s.Title), lines})
+	}
+	v.Public = forms[o.Kind].public || o.Public
+	if !t.DueAt.IsZero() {
+		v.Due = t.DueAt.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
+	}
 	for _, f := range o.Errors {
 		v.Faults = append(v.Faults, triage.CommandError{Line: long(f.Line), Why: long(f.Why), Valid: long(f.Valid)})
 	}
@@ -290,7 +314,7 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	if t.Status == ticket.Resolved {
 		v.Closing = "Not solved yet? Just reply to this mail."
 	}
-	if !forms[o.Kind].public {
+	if !v.Public {
 		if m.id.PageURL != "" && t.Number != 0 {
 			v.Page = strings.TrimRight(m.id.PageURL, "/") + "/ticket/" + t.Number.String()
 		}
@@ -309,6 +333,10 @@ func (m *Mailer) render(o Occasion) (string, error) {
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n", nil
 }
+
+// indent prepares the line of a section: what follows its first line end
+// stands further in, so that nothing of it can pass for a line of ours.
+func indent(s string) string { return strings.ReplaceAll(text(s), "\n", "\n      ") }
 
 // news says in words what a change of status means for the requester, and
 // what the requester may do now.

@@ -31,9 +31,9 @@ func occasion(k Kind) Occasion {
 	}
 	thread := []string{"first@support.example.com"}
 	switch k {
-	case Acknowledgement, CommandError, ReplyFailed, Transcript:
+	case Acknowledgement, CommandError, ReplyFailed, Transcript, Answer, Challenge:
 		o.InReplyTo, o.References = "one@laptop.example.com", []string{"zero@laptop.example.com"}
-	case Reply, StatusNotice, AnswerNotice, NoteNotice, AssignNotice, MoveNotice:
+	case Reply, StatusNotice, AnswerNotice, NoteNotice, AssignNotice, MoveNotice, DueNotice, MergeNotice, TakenNotice:
 		o.InReplyTo, o.References = thread[0], thread
 	}
 	switch k {
@@ -84,6 +84,24 @@ func occasion(k Kind) Occasion {
 			{Line: "#resolved", Before: "in progress", After: "resolved"},
 		}
 		o.Told = []string{"ann@example.com (reply)"}
+	case Answer:
+		o.To, o.Actor = []triage.Address{bob}, bob
+		o.Sections = []Section{
+			{"2 tickets are assigned to you:", []string{"[IT-1042] VPN is down again\nin progress, high, Ann Miller, 3 days old", "[IT-1051] Printer\nwaiting, low"}},
+			{"Ask for one of them with \"show 1042\".", nil},
+		}
+	case Challenge:
+		o.To, o.Actor = []triage.Address{bob}, bob
+		o.Sections = []Section{{"The mail asks for:", []string{"take", "#resolved"}}}
+		o.Notes = []string{"our mail server says dmarc=fail"}
+	case DueNotice:
+		o.To = []triage.Address{bob}
+		o.Ticket.Status, o.Ticket.Assignee, o.Ticket.DueAt = ticket.InProgress, "bob@example.com", time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
+	case MergeNotice:
+		o.Actor, o.Before, o.After = bob, "[IT-1050]", "[IT-1042]"
+	case TakenNotice:
+		o.To, o.Actor = []triage.Address{{Addr: "network@example.com"}}, bob
+		o.Ticket.Status, o.Ticket.Assignee = ticket.InProgress, "bob@example.com"
 	case NoteNotice:
 		o.To, o.Actor = []triage.Address{bob}, triage.Address{Name: "Cleo Park", Addr: "cleo@example.com"}
 		o.Text = "The gateway log is full of timeouts.\nI have asked the provider."
@@ -92,7 +110,7 @@ func occasion(k Kind) Occasion {
 	return o
 }
 
-var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice, AssignNotice, MoveNotice, Transcript}
+var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice, AssignNotice, MoveNotice, Transcript, Answer, Challenge, DueNotice, MergeNotice, TakenNotice}
 
 func compose(t testing.TB, o Occasion) (Composed, *mail.Message, string) {
 	t.Helper()
@@ -158,6 +176,10 @@ func TestMailsReadAsTheGoldenFilesShow(t *testing.T) {
 	o = occasion(Reply)
 	o.Ticket.Status = ticket.Resolved
 	cases["reply-resolved"] = o
+	o = occasion(Answer)
+	o.To, o.Actor, o.Public = []triage.Address{ann}, ann, true
+	o.Sections = []Section{{"[IT-1042] VPN is down again", []string{"in progress; the Network Team works on it"}}}
+	cases["answer-to-requester"] = o
 	o = occasion(CommandError)
 	o.Ticket = TicketView{Subject: "1042 resolved"}
 	o.Errors = append(o.Errors, triage.CommandError{Line: "status: green", Why: `"green" is not a status`})
@@ -202,6 +224,11 @@ func TestT16_T17_EachKindSaysWhatWroteIt(t *testing.T) {
 		{StatusNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
 		{AnswerNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
 		{NoteNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
+		{Answer, "auto-replied", "All", "", "<desk.example.com>"},
+		{Challenge, "auto-replied", "All", "", "<desk.example.com>"},
+		{DueNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
+		{MergeNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
+		{TakenNotice, "auto-generated", "All", "bulk", "<desk.example.com>"},
 		{Reply, "", "", "", ""}, // a person's mail
 	} {
 		o := occasion(c.kind)

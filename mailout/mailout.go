@@ -186,6 +186,11 @@ const (
 	AssignNotice    Kind = "assign-notice"   // to a technician: somebody has assigned the ticket to you
 	MoveNotice      Kind = "move-notice"     // to a team: the ticket was moved to you
 	Transcript      Kind = "transcript"      // to the technician: what the commands did
+	Answer          Kind = "answer"          // to who asked by mail: what a query found
+	Challenge       Kind = "challenge"       // to a technician: a mail in your name could not be verified, was it you?
+	DueNotice       Kind = "due-notice"      // to assignee or team: the date of a reminder has come
+	MergeNotice     Kind = "merge-notice"    // to the requester: the ticket went into another
+	TakenNotice     Kind = "taken-notice"    // to the team: somebody has the ticket now, nobody else need begin
 )
 
 // TicketView is as much of a ticket as its mails show.
@@ -198,7 +203,15 @@ type TicketView struct {
 	Assignee  string // address, or empty
 	Requester triage.Address
 	CreatedAt time.Time
-	Key       []byte // the ticket's random key, for the Message-ID
+	DueAt     time.Time // zero: none
+	Key       []byte    // the ticket's random key, for the Message-ID
+}
+
+// Section is a part of an Answer or a Challenge: lines beneath a title. A line
+// may hold line ends; what follows the first one is indented.
+type Section struct {
+	Title string
+	Lines []string
 }
 
 // Attachment is a file that goes along with a mail.
@@ -219,11 +232,13 @@ type Occasion struct {
 	Actor           triage.Address        // who did it; empty: the desk itself
 	Reasons         []string              // why this priority and team, one line each
 	Text            string                // what this mail conveys: the requester's own words, the technician's reply
-	Before, After   string                // status before and after, as labels, for MoveNotice teams; empty: no change to tell of
+	Before, After   string                // status before and after, as labels; for MoveNotice teams, for MergeNotice the tags of the merged ticket and of the one that goes on; empty: no change to tell of
 	Authenticated   bool                  // who wrote Text is proven; without it an acknowledgement repeats nothing of the mail (T20)
 	Errors          []triage.CommandError // for CommandError: the lines that could not be obeyed; for ReplyFailed: why
 	Effects         []triage.Effect       // for Transcript: what each command did
 	Told            []string              // for Transcript: who was written to
+	Sections        []Section             // for Answer and Challenge
+	Public          bool                  // an Answer to somebody who is no technician
 	InReplyTo       string                // without angle brackets, as all ids here
 	References      []string              // oldest first
 	Attachments     []Attachment          // sent along
