@@ -225,7 +225,7 @@ func cleanSpec(b []byte) (string, bool) {
 				return "", false
 			}
 		}
-		if strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") {
+		if strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.Contains(domain, "..") {
 			return "", false
 		}
 	}
