@@ -37,6 +37,7 @@ type ticketRow struct {
 	ClosedAt        stamp
 	DueAt           stamp
 	AnsweredAt      stamp
+	RemindedAt      stamp
 }
 
 func (ticketRow) TableName() string { return "tickets" }
@@ -48,7 +49,7 @@ func (t *Ticket) row() ticketRow {
 		Assignee: short(t.Assignee), Tags: t.Tags, Reasons: t.Reasons, Secret: t.Key, ChainHead: t.ChainHead,
 		Events: int64(t.Events), Entries: int64(t.Entries), CreatedAt: at(t.CreatedAt), UpdatedAt: at(t.UpdatedAt),
 		FirstResponseAt: at(t.FirstResponseAt), ResolvedAt: at(t.ResolvedAt), ClosedAt: at(t.ClosedAt),
-		DueAt: at(t.DueAt), AnsweredAt: at(t.AnsweredAt),
+		DueAt: at(t.DueAt), AnsweredAt: at(t.AnsweredAt), RemindedAt: at(t.RemindedAt),
 	}
 }
 
@@ -60,6 +61,7 @@ func (r *ticketRow) ticket() Ticket {
 		Reasons: r.Reasons, Key: r.Secret, ChainHead: r.ChainHead, Events: int(r.Events), Entries: int(r.Entries),
 		CreatedAt: r.CreatedAt.time(), UpdatedAt: r.UpdatedAt.time(), FirstResponseAt: r.FirstResponseAt.time(),
 		ResolvedAt: r.ResolvedAt.time(), ClosedAt: r.ClosedAt.time(), DueAt: r.DueAt.time(), AnsweredAt: r.AnsweredAt.time(),
+		RemindedAt: r.RemindedAt.time(),
 	}
 }
 
@@ -81,7 +83,7 @@ func (t *Ticket) same(o *Ticket) bool {
 		a.RequesterName == b.RequesterName && a.Status == b.Status && a.Priority == b.Priority && a.Team == b.Team &&
 		a.Assignee == b.Assignee && a.Events == b.Events && a.Entries == b.Entries && a.CreatedAt == b.CreatedAt &&
 		a.UpdatedAt == b.UpdatedAt && a.FirstResponseAt == b.FirstResponseAt && a.ResolvedAt == b.ResolvedAt &&
-		a.ClosedAt == b.ClosedAt && a.DueAt == b.DueAt && a.AnsweredAt == b.AnsweredAt
+		a.ClosedAt == b.ClosedAt && a.DueAt == b.DueAt && a.AnsweredAt == b.AnsweredAt && a.RemindedAt == b.RemindedAt
 }
 
 // NewTicket opens a ticket: it gets the next number, a random key, and the
@@ -223,7 +225,7 @@ func (tx *Tx) flushTickets() error {
 			changed = append(changed, []any{
 				r.Number, r.Mailbox, r.Subject, r.Requester, r.RequesterName, r.Status, r.Priority, r.Team, r.Assignee,
 				r.Tags, r.Reasons, r.ChainHead, r.Events, r.Entries, r.UpdatedAt, r.FirstResponseAt, r.ResolvedAt,
-				r.ClosedAt, r.DueAt, r.AnsweredAt,
+				r.ClosedAt, r.DueAt, r.AnsweredAt, r.RemindedAt,
 			})
 		}
 		written = append(written, k)
@@ -266,6 +268,7 @@ func ticketColumns() []column {
 		{"closed_at", "INTEGER"},
 		{"due_at", "INTEGER"},
 		{"answered_at", "INTEGER"},
+		{"reminded_at", "INTEGER"},
 	}
 }
 

@@ -100,7 +100,8 @@ type Ticket struct {
 	FirstResponseAt time.Time
 	ResolvedAt      time.Time
 	ClosedAt        time.Time
-	DueAt           time.Time
+	DueAt           time.Time // somebody is to be reminded then
+	RemindedAt      time.Time // when that was done; zero: not yet
 	AnsweredAt      time.Time // the requester's last message
 }
 
@@ -157,6 +158,22 @@ type Link struct {
 	From, To ticket.Number
 	Kind     string // follow-up, claims, forward, duplicate, …
 	At       time.Time
+}
+
+// Kinds of links that somebody has made between tickets that were there.
+const (
+	LinkRelated = "related"
+	LinkMerged  = "merged" // From went into To
+)
+
+// Challenge is the question to a technician whether an unverified mail was
+// theirs.
+type Challenge struct {
+	MessageID string // of the question
+	Intake    int64  // the unverified mail
+	Addr      string // who was asked
+	Expires   time.Time
+	Spent     time.Time // when it was answered; zero: not yet
 }
 
 // Outgoing is a mail to be sent.

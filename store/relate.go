@@ -1,0 +1,324 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"deskd/triage/ticket"
+)
+
+// Unlink takes a link away; nothing happens where there is none.
+func (tx *Tx) Unlink(a, b ticket.Number, kind string) error {
+	if err := tx.flush(); err != nil {
+		return err
+	}
+	if err := tx.exec("DELETE FROM links WHERE from_ticket = ? AND to_ticket = ? AND kind = ?", int64(a), int64(b), short(kind)); err != nil {
+		return fmt.Errorf("unlink tickets %d and %d: %w", a, b, err)
+	}
+	return nil
+}
+
+// MergedInto gives, of these tickets, those that went into another one.
+func (tx *Tx) MergedInto(ns []ticket.Number) (map[ticket.Number]ticket.Number, error) {
+	into := make(map[ticket.Number]ticket.Number)
+	numbers := make([]int64, len(ns))
+	for i, n := range ns {
+		numbers[i] = int64(n)
+	}
+	for chunk := range slices.Chunk(numbers, batchRows) {
+		rows, err := find[linkRow](tx, "SELECT * FROM links WHERE from_ticket IN ? AND kind = ?", chunk, short(LinkMerged))
+		if err != nil {
+			return nil, fmt.Errorf("look up merged tickets: %w", err)
+		}
+		for _, r := range rows {
+			into[ticket.Number(r.FromTicket)] = ticket.Number(r.ToTicket)
+		}
+	}
+	for _, l := range tx.links {
+		if string(l.Kind) == LinkMerged && slices.Contains(numbers, l.FromTicket) {
+			into[ticket.Number(l.FromTicket)] = ticket.Number(l.ToTicket)
+		}
+	}
+	return into, nil
+}
+
+// ChangedBy gives the tickets in whose timelines a mail stands, by number.
+func (tx *Tx) ChangedBy(intake int64) ([]ticket.Number, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[int64](tx, "SELECT DISTINCT ticket FROM events WHERE intake = ? AND ticket IS NOT NULL ORDER BY ticket", intake)
+	if err != nil {
+		return nil, fmt.Errorf("look up what mail %d changed: %w", intake, err)
+	}
+	numbers := make([]ticket.Number, len(rows))
+	for i, n := range rows {
+		numbers[i] = ticket.Number(n)
+	}
+	return numbers, nil
+}
+
+// LastEntries gives up to limit entries of a ticket, this transaction's too:
+// the newest ones, the oldest of them first.
+func (tx *Tx) LastEntries(n ticket.Number, limit int) ([]Entry, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[entryRow](tx, "SELECT * FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?", int64(n), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the last entries of ticket %d: %w", n, err)
+	}
+	entries := make([]Entry, len(rows))
+	for i := range rows {
+		entries[len(rows)-1-i] = rows[i].entry()
+	}
+	return entries, nil
+}
+
+// ListTickets gives tickets as this transaction sees them, the newest number
+// first.
+func (tx *Tx) ListTickets(f TicketFilter) ([]Ticket, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	query, args := ticketQuery(f)
+	rows, err := find[ticketRow](tx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list tickets: %w", err)
+	}
+	tickets := make([]Ticket, len(rows))
+	for i := range rows {
+		tickets[i] = rows[i].ticket()
+	}
+	return tickets, nil
+}
+
+// IntakeOf gives one intake; ErrNotFound if there is none.
+func (tx *Tx) IntakeOf(id int64) (Intake, error) {
+	rows, err := find[intakeRow](tx, "SELECT * FROM intakes WHERE id = ?", id)
+	if err != nil {
+		return Intake{}, fmt.Errorf("look up mail %d: %w", id, err)
+	}
+	if len(rows) == 0 {
+		return Intake{}, fmt.Errorf("mail %d: %w", id, ErrNotFound)
+	}
+	return rows[0].intake(), nil
+}
+
+// RawOf gives the raw source of a mail by its hash; ErrNotFound if it is kept
+// no more.
+func (tx *Tx) RawOf(sha []byte) ([]byte, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[rawRow](tx, "SELECT * FROM raws WHERE sha256 = ?", blob(sha))
+	if err != nil {
+		return nil, fmt.Errorf("look up a raw mail: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, ErrNotFound
+	}
+	return tx.s.unpacked(rows[0])
+}
+
+// Due gives the numbers of live tickets whose date has come and that nobody
+// was reminded of, the longest due first.
+func (tx *Tx) Due(now time.Time, limit int) ([]ticket.Number, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[int64](tx, "SELECT number FROM tickets WHERE due_at IS NOT NULL AND reminded_at IS NULL AND status <> 'resolved' AND status <> 'closed' "+
+		"AND due_at <= ? ORDER BY due_at LIMIT ?", at(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for due tickets: %w", err)
+	}
+	numbers := make([]ticket.Number, len(rows))
+	for i, n := range rows {
+		numbers[i] = ticket.Number(n)
+	}
+	return numbers, nil
+}
+
+type blockedRow struct {
+	Addr short `gorm:"primaryKey"`
+	Who  text
+	At   stamp
+}
+
+func (blockedRow) TableName() string { return "blocked" }
+
+// Block makes a sender be heard no more; who is the technician that wants it.
+func (tx *Tx) Block(addr, who string) error {
+	if clean(addr) == "" {
+		return nil
+	}
+	row := []blockedRow{{short(shorten(addr)), text(who), at(tx.now)}}
+	if err := insert(tx, &row, ignore("addr")); err != nil {
+		return fmt.Errorf("block %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Unblock lets a sender be heard again.
+func (tx *Tx) Unblock(addr string) error {
+	if err := tx.exec("DELETE FROM blocked WHERE addr = ?", short(shorten(addr))); err != nil {
+		return fmt.Errorf("unblock %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Blocked says which of these senders are heard no more.
+func (tx *Tx) Blocked(addrs []string) (map[string]bool, error) {
+	blocked := make(map[string]bool)
+	asked := make(map[short]string, len(addrs))
+	list := make([]short, 0, len(addrs))
+	for _, a := range addrs {
+		if k := short(shorten(a)); asked[k] == "" && a != "" {
+			asked[k] = a
+			list = append(list, k)
+		}
+	}
+	for chunk := range slices.Chunk(list, batchRows) {
+		rows, err := find[blockedRow](tx, "SELECT * FROM blocked WHERE addr IN ?", chunk)
+		if err != nil {
+			return nil, fmt.Errorf("look up blocked senders: %w", err)
+		}
+		for _, r := range rows {
+			blocked[asked[r.Addr]] = true
+		}
+	}
+	return blocked, nil
+}
+
+// CancelQueued takes what waits for an address about a ticket out of the
+// outbox.
+func (tx *Tx) CancelQueued(n ticket.Number, addr string) error {
+	if err := tx.flush(); err != nil {
+		return err
+	}
+	if err := tx.exec("UPDATE outbox SET state = 'cancelled', due_at = NULL, answer = ? WHERE due_at IS NOT NULL AND ticket = ? AND recipient = ? AND state IN ('queued', 'uncertain')",
+		text("marked as spam"), int64(n), short(addr)); err != nil {
+		return fmt.Errorf("cancel the mail to %s about ticket %d: %w", addr, n, err)
+	}
+	return nil
+}
+
+type mutedRow struct {
+	Ticket int64 `gorm:"primaryKey;autoIncrement:false"`
+	Addr   short `gorm:"primaryKey"`
+	At     stamp
+}
+
+func (mutedRow) TableName() string { return "muted" }
+
+// Mute makes somebody hear no more of a ticket, or again.
+func (tx *Tx) Mute(n ticket.Number, addr string, on bool) error {
+	if clean(addr) == "" {
+		return nil
+	}
+	if !on {
+		if err := tx.exec("DELETE FROM muted WHERE ticket = ? AND addr = ?", int64(n), short(shorten(addr))); err != nil {
+			return fmt.Errorf("unmute ticket %d: %w", n, err)
+		}
+		return nil
+	}
+	if err := tx.flush(); err != nil { // the ticket may be new
+		return err
+	}
+	row := []mutedRow{{int64(n), short(shorten(addr)), at(tx.now)}}
+	if err := insert(tx, &row, ignore()); err != nil {
+		return fmt.Errorf("mute ticket %d: %w", n, err)
+	}
+	return nil
+}
+
+// Muted gives who hears no more of each of these tickets.
+func (tx *Tx) Muted(ns []ticket.Number) (map[ticket.Number]map[string]bool, error) {
+	muted := make(map[ticket.Number]map[string]bool)
+	numbers := make([]int64, len(ns))
+	for i, n := range ns {
+		numbers[i] = int64(n)
+	}
+	for chunk := range slices.Chunk(numbers, batchRows) {
+		rows, err := find[mutedRow](tx, "SELECT * FROM muted WHERE ticket IN ?", chunk)
+		if err != nil {
+			return nil, fmt.Errorf("look up who muted tickets: %w", err)
+		}
+		for _, r := range rows {
+			n := ticket.Number(r.Ticket)
+			if muted[n] == nil {
+				muted[n] = make(map[string]bool)
+			}
+			muted[n][string(r.Addr)] = true
+		}
+	}
+	return muted, nil
+}
+
+type challengeRow struct {
+	MessageID short `gorm:"primaryKey"`
+	Intake    int64
+	Addr      short
+	At        stamp
+	ExpiresAt stamp
+	SpentAt   stamp
+}
+
+func (challengeRow) TableName() string { return "challenges" }
+
+// Challenge keeps a question to a technician.
+func (tx *Tx) Challenge(c Challenge) error {
+	row := []challengeRow{{short(c.MessageID), c.Intake, short(shorten(c.Addr)), at(tx.now), at(c.Expires), 0}}
+	if err := insert(tx, &row); err != nil {
+		return fmt.Errorf("keep a challenge: %w", err)
+	}
+	return nil
+}
+
+// Challenges gives the questions with these Message-IDs.
+func (tx *Tx) Challenges(ids []string) (map[string]Challenge, error) {
+	found := make(map[string]Challenge)
+	list := make([]short, len(ids))
+	for i, id := range ids {
+		list[i] = short(id)
+	}
+	for chunk := range slices.Chunk(list, batchRows) {
+		rows, err := find[challengeRow](tx, "SELECT * FROM challenges WHERE message_id IN ?", chunk)
+		if err != nil {
+			return nil, fmt.Errorf("look up challenges: %w", err)
+		}
+		for _, r := range rows {
+			found[string(r.MessageID)] = Challenge{string(r.MessageID), r.Intake, string(r.Addr), r.ExpiresAt.time(), r.SpentAt.time()}
+		}
+	}
+	return found, nil
+}
+
+// Spend marks a question as answered. It is false when it was before.
+func (tx *Tx) Spend(id string) (bool, error) {
+	n, err := tx.affect("UPDATE challenges SET spent_at = ? WHERE message_id = ? AND spent_at IS NULL", at(tx.now), short(id))
+	if err != nil {
+		return false, fmt.Errorf("spend a challenge: %w", err)
+	}
+	return n == 1, nil
+}
+
+// Challenged says which of these have been asked since a time.
+func (tx *Tx) Challenged(addrs []string, since time.Time) (map[string]bool, error) {
+	asked := make(map[string]bool)
+	list := make([]short, len(addrs))
+	for i, a := range addrs {
+		list[i] = short(shorten(a))
+	}
+	for chunk := range slices.Chunk(list, batchRows) {
+		rows, err := find[short](tx, "SELECT DISTINCT addr FROM challenges WHERE addr IN ? AND at > ?", chunk, at(since))
+		if err != nil {
+			return nil, fmt.Errorf("look up who was challenged: %w", err)
+		}
+		for _, a := range rows {
+			asked[string(a)] = true
+		}
+	}
+	return asked, nil
+}

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"deskd/triage/ticket"
+)
+
+func TestAMergedTicketLeadsToTheOneItWentInto(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		a, b := newTicket(t, s).Number, newTicket(t, s).Number
+		into := func(tx *Tx, want map[ticket.Number]ticket.Number) {
+			t.Helper()
+			got, err := tx.MergedInto([]ticket.Number{a, b})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("merged (-want +got):\n%s", diff)
+			}
+		}
+		none := map[ticket.Number]ticket.Number{}
+		mustWrite(t, s, func(tx *Tx) error {
+			into(tx, none)
+			if err := tx.Link(b, a, LinkRelated); err != nil {
+				return err
+			}
+			if err := tx.Link(b, a, LinkMerged); err != nil {
+				return err
+			}
+			into(tx, map[ticket.Number]ticket.Number{b: a}) // seen before it is written
+			return nil
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			into(tx, map[ticket.Number]ticket.Number{b: a})
+			if err := tx.Unlink(b, a, LinkMerged); err != nil {
+				return err
+			}
+			into(tx, none)
+			return nil
+		})
+		d, err := s.Show(t.Context(), b)
+		if err != nil || len(d.Links) != 1 || d.Links[0].Kind != LinkRelated {
+			t.Errorf("links %+v, %v: only the merge was to be taken away", d.Links, err)
+		}
+	})
+}
+
+func TestADueTicketIsGivenUntilSomebodyIsReminded(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		now := s.now()
+		set := func(n ticket.Number, due, reminded time.Time, status ticket.Status) {
+			mustWrite(t, s, func(tx *Tx) error {
+				k, err := tx.Ticket(n)
+				if err == nil {
+					k.DueAt, k.RemindedAt, k.Status = due, reminded, status
+				}
+				return err
+			})
+		}
+		var n [5]ticket.Number
+		for i := range n {
+			n[i] = newTicket(t, s).Number
+		}
+		set(n[0], now.Add(-time.Hour), time.Time{}, ticket.Open)
+		set(n[1], now.Add(-2*time.Hour), time.Time{}, ticket.Waiting)
+		set(n[2], now.Add(time.Hour), time.Time{}, ticket.Open)
+		set(n[3], now.Add(-time.Hour), now, ticket.Open)
+		set(n[4], now.Add(-time.Hour), time.Time{}, ticket.Resolved)
+		mustWrite(t, s, func(tx *Tx) error {
+			got, err := tx.Due(now, 10)
+			if diff := cmp.Diff([]ticket.Number{n[1], n[0]}, got); diff != "" || err != nil {
+				t.Errorf("due (-want +got):\n%s%v", diff, err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestBlockedAndMutedAreKept(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		n := newTicket(t, s).Number
+		mustWrite(t, s, func(tx *Tx) error {
+			for _, err := range []error{
+				tx.Block("Eve@example.net", "noah@example.org"), tx.Block("eve@example.net", "again"), tx.Block("", "x"),
+				tx.Mute(n, "noah@example.org", true), tx.Mute(n, "noah@example.org", true),
+			} {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			blocked, err := tx.Blocked([]string{"ann@example.org", "Eve@example.net", ""})
+			if err != nil || len(blocked) == 0 || blocked["ann@example.org"] {
+				t.Errorf("blocked %v, %v", blocked, err)
+			}
+			muted, err := tx.Muted([]ticket.Number{n})
+			if err != nil || !muted[n]["noah@example.org"] || len(muted[n]) != 1 {
+				t.Errorf("muted %v, %v", muted, err)
+			}
+			if err := tx.Unblock("Eve@example.net"); err != nil {
+				return err
+			}
+			return tx.Mute(n, "noah@example.org", false)
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			blocked, err := tx.Blocked([]string{"Eve@example.net"})
+			muted, err2 := tx.Muted([]ticket.Number{n})
+			if err != nil || err2 != nil || blocked["Eve@example.net"] || len(muted) > 0 {
+				t.Errorf("blocked %v, muted %v, %v, %v: both were taken back", blocked, muted, err, err2)
+			}
+			return nil
+		})
+	})
+}
+
+func TestAChallengeIsSpentOnce(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		in := begin(t, s, 1)
+		until := s.now().Add(time.Hour).Truncate(time.Microsecond)
+		mustWrite(t, s, func(tx *Tx) error {
+			return tx.Challenge(Challenge{MessageID: "x@y", Intake: in.ID, Addr: "noah@example.org", Expires: until})
+		})
+		mustWrite(t, s, func(tx *Tx) error {
+			got, err := tx.Challenges([]string{"x@y", "z@y"})
+			want := map[string]Challenge{"x@y": {MessageID: "x@y", Intake: in.ID, Addr: "noah@example.org", Expires: until}}
+			if diff := cmp.Diff(want, got, cmp.Comparer(time.Time.Equal)); diff != "" || err != nil {
+				t.Errorf("challenges (-want +got):\n%s%v", diff, err)
+			}
+			asked, err := tx.Challenged([]string{"noah@example.org", "nils@example.org"}, s.now().Add(-time.Hour))
+			if err != nil || !asked["noah@example.org"] || asked["nils@example.org"] {
+				t.Errorf("asked %v, %v", asked, err)
+			}
+			asked, err = tx.Challenged([]string{"noah@example.org"}, s.now().Add(time.Hour))
+			if err != nil || asked["noah@example.org"] {
+				t.Errorf("asked after the hour: %v, %v", asked, err)
+			}
+			return nil
+		})
+		for i, want := range []bool{true, false} {
+			mustWrite(t, s, func(tx *Tx) error {
+				if ok, err := tx.Spend("x@y"); ok != want || err != nil {
+					t.Errorf("spent for the %dth time: %v, %v", i+1, ok, err)
+				}
+				return nil
+			})
+		}
+	})
+}
+
+func TestMailToASpammerIsTakenOutOfTheOutbox(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		in, n := begin(t, s, 1), newTicket(t, s).Number
+		mustWrite(t, s, func(tx *Tx) error {
+			return tx.Enqueue(outgoing("intake:1/x", n, in.ID, "eve@example.net", "noah@example.org"))
+		})
+		mustWrite(t, s, func(tx *Tx) error { return tx.CancelQueued(n, "eve@example.net") })
+		rows, err := s.ListOutbox(t.Context(), OutboxFilter{Ticket: n})
+		if err != nil || len(rows) != 2 {
+			t.Fatalf("%d rows, %v", len(rows), err)
+		}
+		for _, r := range rows {
+			if want := map[string]State{"eve@example.net": Cancelled, "noah@example.org": Queued}[r.Recipient]; r.State != want {
+				t.Errorf("the mail to %s is %s, want %s", r.Recipient, r.State, want)
+			}
+		}
+	})
+}
