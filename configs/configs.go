@@ -229,7 +229,7 @@ func (s *Settings) Policy(secret []byte) triage.Policy {
 		Prefix: s.SubjectPrefix, OldPrefixes: s.OldPrefixes,
 		Teams: s.Teams, DefaultTeam: s.DefaultTeam, DefaultPriority: s.DefaultPriority,
 		Administrators: s.Administrators, Rules: s.Rules, Trust: s.Authentication,
-		OwnLists: s.OwnLists, Alerts: s.MonitoringSenders, Secret: secret,
+		OwnLists: s.OwnLists, Alerts: s.MonitoringSenders, Secret: secret, Location: s.Location(),
 	}
 	for _, m := range s.Mailboxes {
 		p.Mailboxes = append(p.Mailboxes, triage.Mailbox{Address: m.Address, Aliases: m.Aliases})

@@ -356,9 +356,10 @@ log: {level: debug, format: json}
 		DefaultTeam: "Blue", DefaultPriority: ticket.Low, Administrators: []string{"boss@example.org"},
 		Trust:    triage.Trust{Servers: []string{"mx.example.org"}, Borders: []string{"mx.example.org"}, ExchangeOnline: true},
 		OwnLists: []string{"all@example.org", "all.lists.example.org"}, Alerts: []string{"nagios@example.org"},
-		Secret: []byte("secret"),
+		Secret: []byte("secret"), Location: time.UTC,
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	zone := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), zone); diff != "" {
 		t.Errorf("policy differs (-want +got):\n%s", diff)
 	}
 }

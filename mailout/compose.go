@@ -245,7 +245,7 @@ type view struct {
 	Sections                      []Section
 	Due                           string // date and time; empty: none
 	Public                        bool   // for somebody who is no technician
-	Undo                          bool // something was changed that can be taken back
+	Undo                          bool   // something was changed that can be taken back
 	Faults                        []triage.CommandError
 	OneFault                      bool
 	Links                         links
@@ -271,7 +271,7 @@ func (m *Mailer) render(o Occasion) (string, error) {
 		v.Created = o.At.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
 	}
 	v.Changed = v.Before != "" && v.After != "" && v.Before != v.After
-	if o.Kind == AnswerNotice && o.Actor.Addr != "" {
+	if (o.Kind == AnswerNotice || o.Kind == TeamNotice) && o.Actor.Addr != "" {
 		v.Who = name(o.Actor)
 	}
 	for _, r := range o.Reasons {

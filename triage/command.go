@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -38,7 +39,32 @@ const (
 	NoteVerb     Verb = "note"
 	QuietVerb    Verb = "quiet"
 	UndoVerb     Verb = "undo"
+	DueVerb      Verb = "due"
+	ForVerb      Verb = "for" // whom a new ticket is opened for
+	MergeVerb    Verb = "merge"
+	LinkVerb     Verb = "link"
+	SplitVerb    Verb = "split"
+	SpamVerb     Verb = "spam"
+	NotSpamVerb  Verb = "not spam"
+	MuteVerb     Verb = "mute"
+	UnmuteVerb   Verb = "unmute"
+
+	// What is answered by mail and changes nothing.
+	HelpVerb  Verb = "help"
+	MineVerb  Verb = "mine"
+	QueueVerb Verb = "queue"
+	ShowVerb  Verb = "show"
+	StateVerb Verb = "status?"
 )
+
+// asks says whether the verb is a question.
+func (v Verb) asks() bool {
+	switch v {
+	case HelpVerb, MineVerb, QueueVerb, ShowVerb, StateVerb:
+		return true
+	}
+	return false
+}
 
 // CommandError is a line that was meant as a command and cannot be obeyed.
 type CommandError struct {
@@ -85,15 +111,30 @@ var grammar = []word{
 	{"note", NoteVerb, ""},
 	{"quiet", QuietVerb, ""},
 	{"undo", UndoVerb, ""},
+	{"split", SplitVerb, ""},
+	{"spam", SpamVerb, ""},
+	{"not spam", NotSpamVerb, ""},
+	{"no spam", NotSpamVerb, ""},
+	{"mute", MuteVerb, ""},
+	{"unmute", UnmuteVerb, ""},
+	{"help", HelpVerb, ""},
+	{"mine", MineVerb, ""},
+	{"my tickets", MineVerb, ""},
+	{"show", ShowVerb, ""},
+	{"status?", StateVerb, ""},
 }
 
 // valued are the verbs that take a value.
-var valued = map[string]Verb{"assign": AssignVerb, "team": TeamVerb, "priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb}
+var valued = map[string]Verb{
+	"assign": AssignVerb, "team": TeamVerb, "priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb,
+	"due": DueVerb, "merge": MergeVerb, "link": LinkVerb, "queue": QueueVerb, "show": ShowVerb,
+}
 
 // keys are the words that make a command in the form "key: value".
 var keys = map[string]Verb{
 	"status": StatusVerb, "owner": AssignVerb, "assignee": AssignVerb, "assign": AssignVerb, "queue": TeamVerb, "team": TeamVerb,
 	"priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb, "reply": ReplyVerb, "public": ReplyVerb,
+	"due": DueVerb, "merge": MergeVerb, "link": LinkVerb, "for": ForVerb,
 }
 
 // mistyped gives the key that somebody meant who wrote almost that: long ones
@@ -112,7 +153,7 @@ func mistyped(key string) string {
 }
 
 // verbsInWords lists in errors what may follow a sigil.
-const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, reply, note, quiet, undo"
+const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, due, reply, note, merge, link, split, spam, undo, quiet, mute, mine, queue, show, status?, help"
 
 func wordFor(text string) (word, bool) {
 	for _, w := range grammar {
@@ -135,7 +176,8 @@ type Commands struct {
 // the first own lines, ended by the first line that is neither empty nor a
 // command. Lines in quotes, signatures and forwards are never read (T8). Where
 // there is an error nothing of the block may be applied.
-func (r *Rules) ReadCommands(blocks []Block) Commands {
+// Dates in words are read as of now.
+func (r *Rules) ReadCommands(blocks []Block, now time.Time) Commands {
 	text, _ := NewText(blocks)
 	c := Commands{Text: text, Blocks: blocks}
 	own, ok := firstOwn(blocks)
@@ -154,7 +196,7 @@ func (r *Rules) ReadCommands(blocks []Block) Commands {
 		if phone(lines[i]) == "" {
 			continue // some programs put an empty line after each
 		}
-		cmd, bad, isCommand := r.readLine(lines[i])
+		cmd, bad, isCommand := r.readLine(lines[i], now)
 		if !isCommand {
 			break
 		}
@@ -242,7 +284,7 @@ func withoutBlock(blocks []Block, block []string) []Block {
 // readLine reads one line. A bare line is a command only when it is nothing
 // but a verb and, where it takes one, a valid value; a line with a sigil or
 // with a known key is one in any case, and an error if it does not parse.
-func (r *Rules) readLine(line string) (cmd Command, bad *CommandError, isCommand bool) {
+func (r *Rules) readLine(line string, now time.Time) (cmd Command, bad *CommandError, isCommand bool) {
 	cmd.Line = clip(phone(line), 80)
 	wrong := func(why, valid string) (Command, *CommandError, bool) {
 		return cmd, &CommandError{Line: cmd.Line, Why: why, Valid: valid}, true
@@ -293,7 +335,7 @@ func (r *Rules) readLine(line string) (cmd Command, bad *CommandError, isCommand
 			return cmd, nil, false
 		}
 	}
-	found, candidates, valid := r.value(cmd.Verb, value)
+	found, candidates, valid := r.value(cmd.Verb, value, now)
 	switch {
 	case found != "":
 		if cmd.Value = found; cmd.Verb == AssignVerb {
@@ -358,7 +400,8 @@ func conflicts(list []Command) []CommandError {
 	// What no two commands of a mail may speak of differently.
 	about := map[Verb]string{
 		StatusVerb: "one status", TakeVerb: "one assignee", DropVerb: "one assignee", AssignVerb: "one assignee", TeamVerb: "one team",
-		PriorityVerb: "one priority", ReplyVerb: "reply (the text goes to the requester) or note (it stays internal)",
+		PriorityVerb: "one priority", DueVerb: "one date", MergeVerb: "one ticket to merge with", ForVerb: "one requester",
+		SpamVerb: "spam or not spam", NotSpamVerb: "spam or not spam", MuteVerb: "mute or unmute", UnmuteVerb: "mute or unmute", ReplyVerb: "reply (the text goes to the requester) or note (it stays internal)",
 	}
 	about[NoteVerb] = about[ReplyVerb]
 	var errs []CommandError

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -98,7 +99,7 @@ func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
 		{"in a signature", "-- \nresolved\n", " | --\nresolved"},
 		{"under the delimiter", Delimiter + "\nresolved", ""},
 	} {
-		got := say(r.ReadCommands(Split([]Block{{Text: c.in}})))
+		got := say(r.ReadCommands(Split([]Block{{Text: c.in}}), noon))
 		if c.name == "under the delimiter" || c.name == "in a signature" || c.name == "in a quote" {
 			if !strings.HasPrefix(got, " | ") {
 				t.Errorf("%s: got %q, want no command", c.name, got)
@@ -121,7 +122,7 @@ func TestCommandLinesLeaveTheText(t *testing.T) {
 		"\ntake\nin progress.\n\nLooking.\ntake\n": "Looking.\ntake\n",
 		"resolved\n": "", "Looking.\n": "Looking.\n",
 	} {
-		c := desk(t).ReadCommands([]Block{{Kind: Own, Text: in}, quoted})
+		c := desk(t).ReadCommands([]Block{{Kind: Own, Text: in}, quoted}, noon)
 		var got string
 		if len(c.Blocks) == 2 {
 			got = c.Blocks[0].Text
@@ -134,18 +135,18 @@ func TestCommandLinesLeaveTheText(t *testing.T) {
 
 func TestT09ManyCommandsAreNone(t *testing.T) {
 	t.Parallel()
-	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("take\n", 1000)}})
+	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("take\n", 1000)}}, noon)
 	if len(c.Errors) == 0 || len(c.List) > maxCommands+1 || len(c.Errors) > maxCommands+1 {
 		t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
 	}
-	if c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("#nothing\n", 1000)}}); len(c.Errors) > maxCommands+1 {
+	if c := desk(t).ReadCommands([]Block{{Kind: Own, Text: strings.Repeat("#nothing\n", 1000)}}, noon); len(c.Errors) > maxCommands+1 {
 		t.Errorf("%d errors would be mailed", len(c.Errors))
 	}
 }
 
 func TestErrorsSayWhatWouldBeValid(t *testing.T) {
 	t.Parallel()
-	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: "#resolvd\nstatus: gone"}})
+	c := desk(t).ReadCommands([]Block{{Kind: Own, Text: "#resolvd\nstatus: gone"}}, noon)
 	if len(c.Errors) != 2 {
 		t.Fatalf("got %+v", c.Errors)
 	}
@@ -195,7 +196,7 @@ func FuzzCommands(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		blocks := Split([]Block{{Text: s}})
 		whole, _ := NewText(blocks)
-		c := r.ReadCommands(blocks)
+		c := r.ReadCommands(blocks, noon)
 		if len(c.List) > maxCommands+1 || len(c.Errors) > 3*maxCommands {
 			t.Errorf("%d commands, %d errors", len(c.List), len(c.Errors))
 		}
@@ -204,3 +205,6 @@ func FuzzCommands(f *testing.F) {
 		}
 	})
 }
+
+// noon is when the tests of this package read dates in words: a Wednesday.
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -169,8 +170,12 @@ const (
 	TellNote    Tell = "note"        // a work note to the assignee
 	TellAssign  Tell = "assigned"    // to whom somebody else has assigned the ticket
 	TellMove    Tell = "moved"       // to the team that the ticket was moved to
+	TellTaken   Tell = "taken"       // to the team: somebody has it now
+	TellMerge   Tell = "merged"      // to the requester of a ticket that went into another
 	Transcribe  Tell = "transcript"  // what the commands did, to the technician
 	AnswerError Tell = "error"       // what was wrong with the commands, to the technician
+	AnswerQuery Tell = "query"       // what was asked for, to who asked
+	AskSender   Tell = "challenge"   // whether the mail was theirs, to the address of the roster
 )
 
 // Opening is the ticket that a decision opens.
@@ -211,31 +216,44 @@ type Effect struct {
 // Decision is what should become of a mail, and why. Reason is one word out
 // of a fixed list, Notes say the rest to technicians.
 type Decision struct {
-	Fate     Fate           `json:"fate"`
-	Reason   string         `json:"reason"`
-	Kind     KindVerdict    `json:"kind"`
-	Sender   Sender         `json:"sender"`
-	Match    Match          `json:"match"`
-	Ticket   ticket.Number  `json:"ticket,omitempty"` // the existing ticket it is about
-	Open     *Opening       `json:"open,omitempty"`
-	Write    *Writing       `json:"write,omitempty"`
-	Changes  []Change       `json:"changes,omitempty"`
-	Assign   string         `json:"assign,omitempty"`
-	Drop     bool           `json:"drop,omitempty"` // nobody has it any more
-	Team     string         `json:"team,omitempty"` // it is moved to
-	Priority string         `json:"priority,omitempty"`
-	Joins    []Address      `json:"joins,omitempty"`  // new participants
-	Leaves   []string       `json:"leaves,omitempty"` // participants no more
-	Effects  []Effect       `json:"effects,omitempty"`
-	Undo     bool           `json:"undo,omitempty"`  // TakeBack has to complete it
-	Event    string         `json:"event,omitempty"` // something to note on the ticket beside the changes
-	Commands []Command      `json:"commands,omitempty"`
-	Errors   []CommandError `json:"errors,omitempty"`
-	Tell     []Tell         `json:"tell,omitempty"`
-	Reasons  []Reason       `json:"reasons,omitempty"` // of priority and team
-	Notes    []string       `json:"notes,omitempty"`
-	Blocks   []Block        `json:"-"` // the text taken apart
-	NewText  string         `json:"-"`
+	Fate     Fate            `json:"fate"`
+	Reason   string          `json:"reason"`
+	Kind     KindVerdict     `json:"kind"`
+	Sender   Sender          `json:"sender"`
+	Match    Match           `json:"match"`
+	Ticket   ticket.Number   `json:"ticket,omitempty"` // the existing ticket it is about
+	Open     *Opening        `json:"open,omitempty"`
+	Write    *Writing        `json:"write,omitempty"`
+	Changes  []Change        `json:"changes,omitempty"`
+	Assign   string          `json:"assign,omitempty"`
+	Drop     bool            `json:"drop,omitempty"` // nobody has it any more
+	Team     string          `json:"team,omitempty"` // it is moved to
+	Priority string          `json:"priority,omitempty"`
+	Joins    []Address       `json:"joins,omitempty"`  // new participants
+	Leaves   []string        `json:"leaves,omitempty"` // participants no more
+	Effects  []Effect        `json:"effects,omitempty"`
+	Due      *time.Time      `json:"due,omitempty"`     // the date of a reminder; a zero time takes it away
+	Merge    *Merging        `json:"merge,omitempty"`   // two tickets become one
+	Unmerge  ticket.Number   `json:"unmerge,omitempty"` // the ticket goes on by itself, no more as that one
+	Links    []ticket.Number `json:"links,omitempty"`   // further tickets it has to do with
+	Unlinks  []ticket.Number `json:"unlinks,omitempty"`
+	Spam     bool            `json:"spam,omitempty"`     // ticket and requester are marked
+	NotSpam  bool            `json:"not_spam,omitempty"` // the marks are taken off
+	Mute     bool            `json:"mute,omitempty"`     // the sender hears no more of the ticket
+	Unmute   bool            `json:"unmute,omitempty"`
+	Undo     bool            `json:"undo,omitempty"`    // TakeBack has to complete it
+	Split    bool            `json:"split,omitempty"`   // SplitOff has to complete it
+	Confirm  int64           `json:"confirm,omitempty"` // the intake that the sender says was theirs
+	Ask      []Command       `json:"ask,omitempty"`     // what is to be answered by mail
+	Batch    []Decision      `json:"batch,omitempty"`   // what happens to each of several tickets
+	Event    string          `json:"event,omitempty"`   // something to note on the ticket beside the changes
+	Commands []Command       `json:"commands,omitempty"`
+	Errors   []CommandError  `json:"errors,omitempty"`
+	Tell     []Tell          `json:"tell,omitempty"`
+	Reasons  []Reason        `json:"reasons,omitempty"` // of priority and team
+	Notes    []string        `json:"notes,omitempty"`
+	Blocks   []Block         `json:"-"` // the text taken apart
+	NewText  string          `json:"-"`
 }
 
 // Decide says what a message means. It is a function of its arguments alone.
@@ -243,6 +261,9 @@ type Decision struct {
 func (r *Rules) Decide(m *Message, k *Known) Decision {
 	d := Decision{
 		Kind: Classify(m, r.kinds), Sender: r.sender(m), Blocks: Split(m.Body), Notes: append([]string{}, m.Faults...),
+	}
+	if k.Confirmed {
+		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = true, "confirmed", "the sender answered yes when asked"
 	}
 	d.Match = r.match(m, k, d.Sender)
 	d.NewText, _ = NewText(d.Blocks)
@@ -277,6 +298,10 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		}
 	case m.Oversize:
 		r.oversize(m, &d, facts, known)
+	case k.Challenge != nil && r.confirm(m, &d, k):
+	case !known && d.Sender.Role.works() && d.Kind.Tell && !m.Ambiguous && r.withoutTicket(m, &d, k):
+	case !known && asksStatus(d.NewText):
+		r.askOwn(&d)
 	case !known:
 		r.open(m, &d, "new-request")
 	case d.Sender.Role == Stranger:
@@ -286,7 +311,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	case r.Subject(m.Subject).Forward:
 		r.openLinked(m, &d, facts, "forward", "forward")
 	case d.Sender.Role.works():
-		r.fromTechnician(m, &d, facts)
+		r.fromTechnician(m, &d, facts, k)
 	default:
 		r.fromRequester(m, &d, facts)
 	}
@@ -327,7 +352,12 @@ func (r *Rules) ownMail(m *Message, d *Decision, known bool) {
 
 // open makes a new ticket of a mail.
 func (r *Rules) open(m *Message, d *Decision, reason string) {
-	s := r.sort(m, OwnText(d.Blocks))
+	r.openWith(m, d, reason, OwnText(d.Blocks))
+}
+
+// openWith is open with the text that the rules are searched in.
+func (r *Rules) openWith(m *Message, d *Decision, reason, own string) {
+	s := r.sort(m, own)
 	if s.action != Sort {
 		d.Fate, d.Reason, d.Reasons, d.Ticket = Refused, "rule-ignore", s.reasons, 0
 		if s.action == Spam {
@@ -433,8 +463,9 @@ func (r *Rules) oversize(m *Message, d *Decision, f Facts, known bool) {
 }
 
 // fromTechnician is a technician's mail on an existing ticket.
-func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
-	cmds := r.ReadCommands(d.Blocks)
+func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts, k *Known) {
+	cmds := r.ReadCommands(d.Blocks, k.Now)
+	r.addSubjectCommands(m, &cmds, f.Subject, k.Now)
 	if !d.Kind.Tell && d.Sender.Authenticated {
 		d.Fate, d.Reason = Appended, "bulk-mail"
 		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"mail to many; commands in it are not read"}}
@@ -444,6 +475,9 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 		d.Fate, d.Reason = Unverified, "sender-not-verified"
 		d.Write = &Writing{Note: true, Author: m.From, Text: d.NewText, Flags: []string{"unverified"}}
 		d.Notes = append(d.Notes, "not verified: "+d.Sender.Why)
+		if changing(cmds.List) && len(cmds.Errors) == 0 && d.Kind.Tell && !m.Ambiguous && !k.Challenged {
+			d.Commands, d.Tell = cmds.List, []Tell{AskSender}
+		}
 		return
 	}
 	d.Fate = Appended
@@ -453,20 +487,21 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 			Why: "the mail can be read in more than one way, so its commands were not obeyed", Valid: "a plain text mail",
 		})
 	}
-	undo, bad := asksUndo(cmds.List)
+	lone, bad := standsAlone(cmds.List)
 	switch {
 	case bad != nil:
 		d.Errors = append(cmds.Errors, *bad)
 	case len(cmds.Errors) > 0:
 		d.Errors = cmds.Errors
-	case undo:
-		d.Undo, d.Reason, d.Commands, d.Blocks = true, "undo", cmds.List, cmds.Blocks
+	case lone == UndoVerb, lone == SplitVerb:
+		d.Undo, d.Split = lone == UndoVerb, lone == SplitVerb
+		d.Reason, d.Commands, d.Blocks = string(lone), cmds.List, cmds.Blocks
 		if d.Write.Text == "" && len(m.Attachments) == 0 {
 			d.Write = nil
 		}
 		return
 	default:
-		r.apply(cmds, len(m.Attachments) > 0, d, f)
+		r.apply(cmds, len(m.Attachments) > 0, d, f, k)
 	}
 	if len(d.Errors) > 0 {
 		r.refuseCommands(m, d)
@@ -474,8 +509,11 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 	}
 	d.Commands, d.Blocks = cmds.List, cmds.Blocks
 	d.Reason = "note"
-	if len(cmds.List) > 0 {
+	switch {
+	case changing(cmds.List):
 		d.Reason = "commands"
+	case len(d.Ask) > 0:
+		d.Reason = "query"
 	}
 	if d.Write.Text == "" && len(m.Attachments) == 0 {
 		d.Write = nil
@@ -488,13 +526,15 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts) {
 func (r *Rules) refuseCommands(m *Message, d *Decision) {
 	d.Reason, d.Commands, d.Effects, d.Undo = "command-error", nil, nil, false
 	d.Changes, d.Assign, d.Drop, d.Team, d.Priority, d.Joins, d.Leaves = nil, "", false, "", "", nil, nil
+	d.Due, d.Merge, d.Unmerge, d.Links, d.Unlinks, d.Ask, d.Batch, d.Split = nil, nil, 0, nil, nil, nil, nil, false
+	d.Spam, d.NotSpam, d.Mute, d.Unmute, d.Confirm = false, false, false, false, 0
 	d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"command error"}}
 	d.Tell = []Tell{AnswerError}
 }
 
 // apply runs the commands: who has the ticket first, the status last (product
 // page 5: it is applied after the text).
-func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts) {
+func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts, k *Known) {
 	d.Effects = make([]Effect, len(cmds.List))
 	status := f.Status
 	act := func(i int) {
@@ -521,6 +561,11 @@ func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts) {
 		}
 		e := &d.Effects[i]
 		e.Line = c.Line
+		if c.Verb.asks() {
+			r.ask(c, d)
+			e.After = "answered in a mail of its own"
+			continue
+		}
 		switch c.Verb {
 		case ReplyVerb:
 			if d.Write.Text == "" && !attached {
@@ -562,6 +607,25 @@ func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts) {
 			r.join(d, f, c, e)
 		case UnccVerb:
 			r.leave(d, f, c, e)
+		case DueVerb:
+			r.due(d, f, c, e)
+		case LinkVerb:
+			r.link(d, f, c, e, k)
+		case MergeVerb:
+			r.merge(d, f, c, e, k)
+			continue
+		case SpamVerb, NotSpamVerb:
+			r.markSpam(d, f, c, e)
+			continue
+		case MuteVerb, UnmuteVerb:
+			d.Mute, d.Unmute = c.Verb == MuteVerb, c.Verb == UnmuteVerb
+			e.After = "you are told of the ticket again"
+			if d.Mute {
+				e.After = "you hear no more of the ticket"
+			}
+			continue
+		case ForVerb:
+			d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: "the ticket has a requester", Valid: "for: in a new mail, or cc " + c.Value})
 		}
 		if f.Status == ticket.Closed && e.Before != e.After {
 			d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: "the ticket is closed", Valid: `"reopen" first, in a mail of its own`})
@@ -631,6 +695,9 @@ func (r *Rules) tellOf(d *Decision, f Facts) []Tell {
 	var tell []Tell
 	changed := len(d.Changes) > 0 && d.Changes[0].Before != d.Changes[len(d.Changes)-1].After
 	switch {
+	case d.Spam: // nothing more is sent to them
+	case d.Merge != nil:
+		tell = append(tell, TellMerge)
 	case d.Write != nil && !d.Write.Note:
 		tell = append(tell, SendReply)
 	case changed:
@@ -644,10 +711,16 @@ func (r *Rules) tellOf(d *Decision, f Facts) []Tell {
 	if note && !assigned && f.Assignee != "" && !strings.EqualFold(f.Assignee, d.Sender.Address) {
 		tell = append(tell, TellNote)
 	}
-	if d.Team != "" {
+	switch {
+	case d.Team != "":
 		tell = append(tell, TellMove)
+	case d.Assign != "" && d.Assign != f.Assignee:
+		tell = append(tell, TellTaken)
 	}
-	if len(d.Commands) > 0 && !slices.ContainsFunc(d.Commands, func(c Command) bool { return c.Verb == QuietVerb }) {
+	if len(d.Ask) > 0 {
+		tell = append(tell, AnswerQuery)
+	}
+	if changing(d.Commands) && !slices.ContainsFunc(d.Commands, func(c Command) bool { return c.Verb == QuietVerb }) {
 		tell = append(tell, Transcribe)
 	}
 	return tell
@@ -660,6 +733,10 @@ func (r *Rules) fromRequester(m *Message, d *Decision, f Facts) {
 		return
 	}
 	d.Fate, d.Reason = Appended, "answer"
+	if asksStatus(d.NewText) && len(m.Attachments) == 0 && d.Kind.Answer {
+		d.Reason, d.Ask, d.Tell = "query", []Command{{Line: "status?", Verb: StateVerb}}, []Tell{AnswerQuery}
+		return
+	}
 	d.Write = &Writing{Author: m.From, Verified: d.Sender.Authenticated, Text: d.NewText}
 	d.Tell = []Tell{TellAnswer}
 	act := ticket.RequesterAnswer

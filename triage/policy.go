@@ -1,6 +1,10 @@
 package triage
 
-import "deskd/triage/ticket"
+import (
+	"time"
+
+	"deskd/triage/ticket"
+)
 
 // Policy is what the settings say about decisions. It is data; New checks and
 // compiles it.
@@ -14,9 +18,10 @@ type Policy struct {
 	Administrators  []string        // addresses that may do what every technician may
 	Rules           []Rule
 	Trust           Trust
-	OwnLists        []string // addresses or List-Ids of lists whose posts are people's mail to us
-	Alerts          []string // addresses of monitoring systems
-	Secret          []byte   // the desk's key, 32 bytes or more
+	OwnLists        []string       // addresses or List-Ids of lists whose posts are people's mail to us
+	Alerts          []string       // addresses of monitoring systems
+	Secret          []byte         // the desk's key, 32 bytes or more
+	Location        *time.Location // in which dates in words are read; nil: UTC
 }
 
 // Mailbox is one support address with the other addresses that lead to it.

@@ -31,6 +31,8 @@ type SubjectParts struct {
 	Numbers []ticket.Number // of our tags, in the order written, each once
 	Reply   bool            // an answer's prefix stood before it
 	Forward bool            // the first prefix was a forward's
+
+	Commands []string // out of "[status=resolved]" at its end, as "status: resolved"
 }
 
 // Subject takes a decoded subject apart. Tags of other systems and of other
@@ -84,8 +86,28 @@ func splitSubject(s string, prefixes []string) SubjectParts {
 		first = false
 		rest = after
 	}
-	p.Bare = rest
+	p.Bare, p.Commands = cutCommands(rest)
 	return p
+}
+
+// cutCommands takes "[status=resolved]" and the like off the end of a subject.
+// They are taken off the subject of a new ticket too, so that nobody answers
+// with what a requester wrote there.
+func cutCommands(s string) (rest string, commands []string) {
+	for len(commands) < 2*maxCommands && strings.HasSuffix(s, "]") {
+		i := strings.LastIndexByte(s, '[')
+		if i < 0 {
+			break
+		}
+		key, value, ok := strings.Cut(s[i+1:len(s)-1], "=")
+		key = lowerASCII(strings.TrimSpace(key))
+		if !ok || keys[key] == "" || len(value) > 200 {
+			break
+		}
+		commands = append([]string{key + ": " + strings.TrimSpace(value)}, commands...)
+		s = strings.TrimSpace(s[:i])
+	}
+	return s, commands
 }
 
 // prefixOf reads one prefix such as "Re:", "AW :", "Re[2]:", "RE(3):" or "回复：".

@@ -11,7 +11,7 @@ import (
 type Leads struct {
 	Tokens  []string        // signed tokens out of recipient addresses, verified
 	IDs     []string        // Message-IDs it answers, newest first
-	Numbers []ticket.Number // tickets named by a token, a signed Message-ID or a subject tag
+	Numbers []ticket.Number // tickets named by a token, a signed Message-ID, a subject tag or a technician's command
 }
 
 // Leads lists what to look up for a message.
@@ -37,6 +37,11 @@ func (r *Rules) Leads(m *Message) Leads {
 	}
 	for _, n := range r.Subject(m.Subject).Numbers {
 		add(n)
+	}
+	if r.Works(m.From.Addr) {
+		for _, n := range r.mentioned(m) {
+			add(n)
+		}
 	}
 	return l
 }

@@ -156,6 +156,19 @@ type Known struct {
 	Tickets map[ticket.Number]Facts         // every ticket that a lead led to
 	ByID    map[string][]ticket.Number      // stored Message-ID → tickets, the oldest first
 	Merged  map[ticket.Number]ticket.Number // a merged ticket → the one it went into
+
+	Challenge  *Challenge // the question that the mail answers, if it does
+	Challenged bool       // the sender was asked within the hour, or may not be asked
+	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
+}
+
+// Challenge is the question to a technician whether an unverified mail was
+// theirs.
+type Challenge struct {
+	Intake  int64  // the unverified mail
+	Address string // of the roster, where the question went
+	Expires time.Time
+	Spent   bool // it was answered before
 }
 
 // Twin is the earlier decision on the same mail.
@@ -175,6 +188,8 @@ type Facts struct {
 	Assignee     string // address, or empty
 	Requester    string // address
 	Participants []string
+	Due          time.Time // zero: none
+	Tags         []string
 	Key          []byte // the ticket's random key, for tokens
 }
 

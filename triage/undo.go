@@ -2,6 +2,8 @@ package triage
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,45 +18,99 @@ type Past struct {
 	Intake        int64 // the mail that did it
 	At            time.Time
 	Actor         string
-	What          string // "status", "assignee", "team", "priority", "participant"; others cannot be taken back
+	What          string // one of those below; others cannot be taken back
 	Before, After string
 }
 
-// TakeBack completes a decision that asks for Undo: the last mail of the
-// sender that changed the ticket is found in its timeline, the oldest event
-// first, and what it changed is set back. Nothing is, and the sender is told
-// why, when it is too long ago or somebody has changed the same thing since.
-func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, timeline []Past) {
-	line := d.Commands[0].Line
-	fail := func(why, valid string) {
-		d.Errors = []CommandError{{Line: line, Why: why, Valid: valid}}
-		r.refuseCommands(m, d)
+// What can be taken back of a ticket. Links and merges name the other ticket,
+// spam the address.
+const (
+	StatusEvent      = "status"
+	AssigneeEvent    = "assignee"
+	TeamEvent        = "team"
+	PriorityEvent    = "priority"
+	ParticipantEvent = "participant"
+	DueEvent         = "due" // RFC 3339; empty: none
+	LinkEvent        = "link"
+	MergeEvent       = "merged"
+	MergedInEvent    = "merged in" // the other side of it
+	SpamEvent        = "spam"
+)
+
+func undoable(what string) bool {
+	switch what {
+	case StatusEvent, AssigneeEvent, TeamEvent, PriorityEvent, ParticipantEvent, DueEvent, LinkEvent, MergeEvent, MergedInEvent, SpamEvent:
+		return true
 	}
+	return false
+}
+
+// LastChange is the last mail of the sender that changed the ticket, found in
+// its timeline; 0 if there is none.
+func (r *Rules) LastChange(d *Decision, timeline []Past) int64 {
 	var intake int64
 	for _, p := range timeline {
 		if p.Actor == d.Sender.Address && p.Intake != 0 && undoable(p.What) {
 			intake = p.Intake
 		}
 	}
+	return intake
+}
+
+// TakeBack completes a decision that asks for Undo: what the intake, which is
+// LastChange, changed on any ticket is set back. timelines are those of all
+// tickets that it changed, the oldest event first. Nothing is, and the sender
+// is told why, when it is too long ago or somebody has changed the same thing
+// since.
+func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, intake int64, timelines map[ticket.Number][]Past) {
+	line := d.Commands[0].Line
+	fail := func(why string) {
+		d.Errors = []CommandError{{Line: line, Why: why, Valid: "commands that set it as it should be"}}
+		r.refuseCommands(m, d)
+	}
 	if intake == 0 {
-		fail("no mail of yours has changed this ticket", "commands that set it as it should be")
+		fail("no mail of yours has changed this ticket")
 		return
 	}
+	if why := r.takeBack(d, k, intake, timelines[d.Ticket]); why != "" {
+		fail(why)
+		return
+	}
+	for _, n := range slices.Sorted(maps.Keys(timelines)) {
+		if n == d.Ticket {
+			continue
+		}
+		one := Decision{Fate: Appended, Reason: "undo", Kind: d.Kind, Sender: d.Sender, Ticket: n}
+		if why := r.takeBack(&one, k, intake, timelines[n]); why != "" {
+			fail(r.Tag(n) + ": " + why)
+			return
+		}
+		one.Tell = r.tellOf(&one, k.Tickets[n])
+		for i := range one.Effects {
+			one.Effects[i].Line += " of " + r.Tag(n)
+		}
+		d.Effects = append(d.Effects, one.Effects...)
+		d.Batch = append(d.Batch, one)
+	}
+	d.Tell = r.tellOf(d, k.Tickets[d.Ticket])
+}
+
+// takeBack sets one ticket back, or says why not.
+func (r *Rules) takeBack(d *Decision, k *Known, intake int64, timeline []Past) (why string) {
 	type thing struct{ what, who string }
 	var order []thing
 	changed := map[thing]*Past{}
 	sent := false
 	for _, p := range timeline {
 		of := thing{what: p.What}
-		if p.What == "participant" {
+		if p.What == ParticipantEvent || p.What == LinkEvent {
 			of.who = p.Before + p.After
 		}
 		known := changed[of]
 		switch {
 		case p.Intake != intake:
 			if known != nil {
-				fail(fmt.Sprintf("%s has changed the %s since", p.Actor, p.What), "commands that set it as it should be")
-				return
+				return fmt.Sprintf("%s has changed the %s since", p.Actor, p.What)
 			}
 		case p.What == "message":
 			sent = true
@@ -63,8 +119,7 @@ func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, timeline []Past) {
 			known.After = p.After
 		default:
 			if k.Now.Sub(p.At) > undoFor {
-				fail(fmt.Sprintf("your last change is older than %d minutes", int(undoFor.Minutes())), "commands that set it as it should be")
-				return
+				return fmt.Sprintf("your last change is older than %d minutes", int(undoFor.Minutes()))
 			}
 			first := p
 			changed[of] = &first
@@ -72,63 +127,94 @@ func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, timeline []Past) {
 		}
 	}
 	for _, of := range order {
-		p := changed[of]
-		if p.Before == p.After {
-			continue
+		if p := changed[of]; p.Before != p.After {
+			r.setBack(d, p)
 		}
-		e := Effect{Line: "undo: " + of.what, Before: orNobody(p.After), After: orNobody(p.Before)}
-		switch of.what {
-		case "status":
-			before, after := ticket.Status(p.After), ticket.Status(p.Before)
-			d.Changes = []Change{{Act: "undo", Before: before, After: after}}
-			e.Before, e.After = before.Label(), after.Label()
-		case "assignee":
-			d.Assign, d.Drop = p.Before, p.Before == ""
-		case "team":
-			d.Team = p.Before
-		case "priority":
-			d.Priority = p.Before
-		case "participant":
-			e.Line = "undo: " + of.who
-			if p.After != "" {
-				e.Before, e.After = "participant", "no participant"
-				d.Leaves = append(d.Leaves, p.After)
-			} else {
-				e.Before, e.After = "no participant", "participant"
-				d.Joins = append(d.Joins, Address{Addr: p.Before})
-			}
-		}
-		d.Effects = append(d.Effects, e)
 	}
 	if sent {
 		d.Notes = append(d.Notes, "what was sent to the requester stays sent")
 	}
-	d.Tell = r.tellOf(d, k.Tickets[d.Ticket])
+	return ""
 }
 
-func undoable(what string) bool {
-	switch what {
-	case "status", "assignee", "team", "priority", "participant":
+// setBack takes one change back.
+func (r *Rules) setBack(d *Decision, p *Past) {
+	e := Effect{Line: "undo: " + p.What, Before: orNobody(p.After), After: orNobody(p.Before)}
+	switch p.What {
+	case StatusEvent:
+		before, after := ticket.Status(p.After), ticket.Status(p.Before)
+		d.Changes = []Change{{Act: "undo", Before: before, After: after}}
+		e.Before, e.After = before.Label(), after.Label()
+	case AssigneeEvent:
+		d.Assign, d.Drop = p.Before, p.Before == ""
+	case TeamEvent:
+		d.Team = p.Before
+	case PriorityEvent:
+		d.Priority = p.Before
+	case ParticipantEvent:
+		e.Line = "undo: " + p.Before + p.After
+		e.Before, e.After = "no participant", "participant"
+		if p.After != "" {
+			e.Before, e.After = e.After, e.Before
+			d.Leaves = append(d.Leaves, p.After)
+		} else {
+			d.Joins = append(d.Joins, Address{Addr: p.Before})
+		}
+	case DueEvent:
+		was, _ := time.Parse(time.RFC3339, p.Before)
+		is, _ := time.Parse(time.RFC3339, p.After)
+		d.Due = &was
+		e.Before, e.After = r.Day(is), r.Day(was)
+	case LinkEvent:
+		other, _ := ticket.ParseNumber(p.After)
+		d.Unlinks = append(d.Unlinks, other)
+		e.Before, e.After = "linked with "+r.Tag(other), "not linked"
+	case MergeEvent:
+		into, _ := ticket.ParseNumber(p.After)
+		d.Unmerge = into
+		e.Before, e.After = "part of "+r.Tag(into), "a ticket of its own"
+	case MergedInEvent:
+		return // the ticket that went into this one goes on by itself
+	case SpamEvent:
+		d.Spam, d.NotSpam = p.After == "", p.After != ""
+		e.Before, e.After = "no spam", "spam"
+		if d.NotSpam {
+			e.Before, e.After = e.After, e.Before
+		}
+	}
+	d.Effects = append(d.Effects, e)
+}
+
+// lone are the verbs that no other command may stand beside, but for those
+// that change nothing of the ticket.
+func (v Verb) lone() bool {
+	switch v {
+	case UndoVerb, SplitVerb, MergeVerb, SpamVerb, NotSpamVerb:
 		return true
 	}
 	return false
 }
 
-// asksUndo says whether the commands are to take something back, which no
-// other command may stand beside.
-func asksUndo(list []Command) (undo bool, bad *CommandError) {
+// standsAlone gives the verb of a mail that must have it for itself; bad when
+// it has not.
+func standsAlone(list []Command) (lone Verb, bad *CommandError) {
 	others := 0
 	for _, c := range list {
-		switch c.Verb {
-		case UndoVerb:
-			undo = true
-		case QuietVerb, NoteVerb:
+		switch {
+		case c.Verb.lone() && lone == "":
+			lone = c.Verb
+		case c.Verb == QuietVerb, c.Verb == NoteVerb, c.Verb.asks():
 		default:
 			others++
 		}
 	}
-	if undo && others > 0 {
-		return true, &CommandError{Line: strings.TrimSpace(list[0].Line), Why: "undo stands beside other commands", Valid: "undo in a mail of its own"}
+	if lone != "" && others > 0 {
+		return lone, &CommandError{Line: strings.TrimSpace(list[0].Line), Why: string(lone) + " stands beside other commands", Valid: string(lone) + " in a mail of its own"}
 	}
-	return undo, nil
+	return lone, nil
+}
+
+// changing says whether one of the commands is no question.
+func changing(list []Command) bool {
+	return slices.ContainsFunc(list, func(c Command) bool { return !c.Verb.asks() })
 }

@@ -49,7 +49,7 @@ func TestUndoSetsBackWhatTheLastMailChanged(t *testing.T) {
 		if !d.Undo {
 			t.Fatalf("%s: no undo: %+v", c.name, d)
 		}
-		r.TakeBack(m, &d, k, c.timeline)
+		r.TakeBack(m, &d, k, r.LastChange(&d, c.timeline), map[ticket.Number][]Past{1042: c.timeline})
 		var got []string
 		for _, e := range d.Effects {
 			got = append(got, strings.TrimPrefix(e.Line, "undo: ")+": "+e.Before+" → "+e.After)

@@ -3,6 +3,7 @@ package triage
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -10,12 +11,12 @@ import (
 // value reads what stands behind a verb, in lower case. A unique beginning is
 // enough; of an ambiguous one the candidates are given. valid says in words
 // what would be possible.
-func (r *Rules) value(verb Verb, s string) (found string, candidates []string, valid string) {
+func (r *Rules) value(verb Verb, s string, now time.Time) (found string, candidates []string, valid string) {
 	switch verb {
 	case AssignVerb:
 		found, candidates = beginning(strings.TrimPrefix(s, "to "), r.workers)
 		return found, candidates, "the address of a technician, or its beginning"
-	case TeamVerb:
+	case TeamVerb, QueueVerb:
 		names := make([]string, len(r.p.Teams))
 		for i, t := range r.p.Teams {
 			names[i] = t.Name
@@ -35,8 +36,57 @@ func (r *Rules) value(verb Verb, s string) (found string, candidates []string, v
 			found = ""
 		}
 		return found, nil, valid
+	case ForVerb:
+		found, valid = plainAddress(s), "the mail address of whom it is for, as in for: bob@example.com"
+		if r.Own(found) || r.lists[found] {
+			found = ""
+		}
+		return found, nil, valid
+	case DueVerb:
+		switch s {
+		case "none", "never", "off", "no":
+			return noDate, nil, dateWords
+		}
+		if at, ok := date(s, now.In(r.location())); ok {
+			found = at.UTC().Format(time.RFC3339)
+		}
+		return found, nil, dateWords
+	case MergeVerb, LinkVerb, ShowVerb:
+		if n, ok := r.number(strings.TrimPrefix(strings.TrimPrefix(s, "with "), "to ")); ok {
+			found = n.String()
+		}
+		return found, nil, "the number of a ticket, as in " + string(verb) + " 1042"
 	}
 	return "", nil, ""
+}
+
+// noDate is the value of a due command that takes the date away.
+const noDate = "none"
+
+// number reads a ticket's number as people write it: 1042, #1042, IT-1042 or
+// [IT-1042].
+func (r *Rules) number(s string) (ticket.Number, bool) {
+	if strings.HasPrefix(s, "[") {
+		n, size := ownTag(s, r.prefixes)
+		return n, size == len(s)
+	}
+	s = strings.TrimPrefix(s, "#")
+	for _, p := range r.prefixes {
+		if rest, ok := strings.CutPrefix(s, lowerASCII(p)+"-"); ok {
+			s = rest
+			break
+		}
+	}
+	n, err := ticket.ParseNumber(s)
+	return n, err == nil
+}
+
+// location is where dates in words are read.
+func (r *Rules) location() *time.Location {
+	if r.p.Location == nil {
+		return time.UTC
+	}
+	return r.p.Location
 }
 
 // beginning finds the one name that begins with s, in any case; a whole name

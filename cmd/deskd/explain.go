@@ -176,7 +176,7 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 	d := rules.Decide(&m, &triage.Known{Now: time.Now()})
 	leads := rules.Leads(&m)
 	x.Alone = len(leads.IDs)+len(leads.Tokens)+len(leads.Numbers) > 0
-	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body)))
+	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body), time.Now()))
 	return x
 }
 

@@ -99,6 +99,7 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	}
 	group.Go(func() error { return d.Dispatch(ctx) })
 	group.Go(func() error { return d.Tidy(ctx) })
+	group.Go(func() error { return d.Remind(ctx) })
 	if ln != nil {
 		group.Go(func() error { return page.Serve(ctx, ln, handler, log) })
 	}

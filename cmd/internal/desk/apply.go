@@ -21,6 +21,11 @@ type known struct {
 	byID         map[string][]ticket.Number // the oldest first
 	tickets      map[ticket.Number]*store.Ticket
 	participants map[ticket.Number][]string
+	merged       map[ticket.Number]ticket.Number   // a ticket → the one it went into
+	muted        map[ticket.Number]map[string]bool // who hears no more of it
+	blocked      map[string]bool                   // senders that are spam, by address as written
+	challenges   map[string]store.Challenge        // by the Message-ID of the question
+	challenged   map[string]bool                   // technicians who were asked within the hour
 	answers      *answers
 }
 
@@ -36,7 +41,7 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 	}
 	type hashes struct{ keys, shas [][]byte }
 	boxes := map[string]*hashes{}
-	var ids []string
+	var ids, senders, workers, answered []string
 	var numbers []ticket.Number
 	for _, m := range mails {
 		if m.setOff {
@@ -55,6 +60,20 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 			ids = append(ids, m.msg.MessageID)
 		}
 		numbers = append(numbers, m.leads.Numbers...)
+		if from := m.msg.From.Addr; d.rules.Works(from) {
+			workers, answered = append(workers, strings.ToLower(from)), append(answered, m.leads.IDs...)
+		} else if from != "" {
+			senders = append(senders, strings.ToLower(from))
+		}
+	}
+	if k.blocked, err = tx.Blocked(senders); err != nil {
+		return nil, err
+	}
+	if k.challenges, err = tx.Challenges(answered); err != nil {
+		return nil, err
+	}
+	if k.challenged, err = tx.Challenged(workers, d.now().Add(-challengePause)); err != nil {
+		return nil, err
 	}
 	for mailbox, h := range boxes {
 		twins, err := tx.Twins(mailbox, h.keys, h.shas)
@@ -76,7 +95,14 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		}
 	}
 	if len(numbers) == 0 {
+		k.merged = map[ticket.Number]ticket.Number{}
 		return k, nil
+	}
+	if numbers, k.merged, err = followMerges(tx, numbers); err != nil {
+		return nil, err
+	}
+	if k.muted, err = tx.Muted(numbers); err != nil {
+		return nil, err
 	}
 	if k.tickets, err = tx.Tickets(numbers); err != nil {
 		return nil, fmt.Errorf("look up tickets: %w", err)
@@ -85,6 +111,25 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		return nil, fmt.Errorf("look up participants: %w", err)
 	}
 	return k, nil
+}
+
+// followMerges adds the tickets that these went into.
+func followMerges(tx *store.Tx, numbers []ticket.Number) ([]ticket.Number, map[ticket.Number]ticket.Number, error) {
+	merged := map[ticket.Number]ticket.Number{}
+	for step := numbers; len(step) > 0 && len(merged) < 1000; {
+		into, err := tx.MergedInto(step)
+		if err != nil {
+			return nil, nil, err
+		}
+		step = nil
+		for from, n := range into {
+			merged[from] = n
+			if !slices.Contains(numbers, n) {
+				numbers, step = append(numbers, n), append(step, n)
+			}
+		}
+	}
+	return numbers, merged, nil
 }
 
 // remember notes a decided mail, so that a copy of it is known (F3, F5).
@@ -106,19 +151,27 @@ func (k *known) learn(id string, n ticket.Number) {
 
 // facts fills in for triage what was found for one mail.
 func (k *known) facts(m *mail, now time.Time) *triage.Known {
-	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}}
+	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}, Merged: k.merged}
 	numbers := slices.Clone(m.leads.Numbers)
 	for _, id := range append(slices.Clone(m.leads.IDs), m.msg.MessageID) {
 		numbers = append(numbers, k.byID[id]...)
 	}
 	for _, n := range numbers {
-		t := k.tickets[n]
-		if t == nil {
-			continue
+		for hops := 0; hops < 10; hops++ {
+			k.fact(f, n)
+			into, merged := k.merged[n]
+			if !merged {
+				break
+			}
+			n = into
 		}
-		f.Tickets[n] = triage.Facts{
-			Number: n, Mailbox: t.Mailbox, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team,
-			Assignee: t.Assignee, Requester: t.Requester, Participants: k.participants[n], Key: t.Key,
+	}
+	from := strings.ToLower(m.msg.From.Addr)
+	f.Challenged = k.challenged[from]
+	for _, id := range m.leads.IDs {
+		if c, ok := k.challenges[id]; ok && c.Addr == from {
+			f.Challenge = &triage.Challenge{Intake: c.Intake, Address: c.Addr, Expires: c.Expires, Spent: !c.Spent.IsZero()}
+			break
 		}
 	}
 	for _, h := range [][]byte{m.msg.ContentKey[:], m.SHA256[:]} {
@@ -128,6 +181,16 @@ func (k *known) facts(m *mail, now time.Time) *triage.Known {
 		}
 	}
 	return f
+}
+
+// fact adds one ticket to what triage is told.
+func (k *known) fact(f *triage.Known, n ticket.Number) {
+	if t := k.tickets[n]; t != nil {
+		f.Tickets[n] = triage.Facts{
+			Number: n, Mailbox: t.Mailbox, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team,
+			Assignee: t.Assignee, Requester: t.Requester, Participants: k.participants[n], Due: t.DueAt, Tags: t.Tags, Key: t.Key,
+		}
+	}
 }
 
 // handle decides on one mail and does what the decision says, inside the
@@ -144,13 +207,16 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 		return d.setAside(tx, m, in)
 	}
 	facts := k.facts(m, d.now())
-	dec := d.rules.Decide(&m.msg, facts)
-	if dec.Undo {
-		if err := d.undo(tx, m, facts, &dec); err != nil {
-			return fmt.Errorf("undo on %d: %w", dec.Ticket, err)
+	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts)}
+	if w.dec.Confirm != 0 {
+		if facts, err = w.confirm(facts); err != nil {
+			return fmt.Errorf("confirm mail %d: %w", w.dec.Confirm, err)
 		}
 	}
-	w := &work{Desk: d, tx: tx, k: k, m: m, dec: dec, in: &in}
+	if err := w.complete(facts); err != nil {
+		return fmt.Errorf("%s on %d: %w", w.dec.Reason, w.dec.Ticket, err)
+	}
+	dec := &w.dec
 	if err := w.do(); err != nil {
 		return fmt.Errorf("act on <%s>: %w", brief(m.msg.MessageID), err)
 	}
@@ -170,23 +236,6 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	k.remember(m.Box.Mailbox, in)
 	m.file = mailin.Done
 	m.told = []any{"intake", in.ID, "message_id", brief(in.MessageID), "uid", m.UID, "action", dec.Fate, "ticket", int64(in.Ticket), "reason", dec.Reason}
-	return nil
-}
-
-// undoDepth is how many of a ticket's last events undo looks through.
-const undoDepth = 200
-
-// undo completes the decision on an undo with the ticket's timeline.
-func (d *Desk) undo(tx *store.Tx, m *mail, k *triage.Known, dec *triage.Decision) error {
-	events, err := tx.LastEvents(dec.Ticket, undoDepth)
-	if err != nil {
-		return err
-	}
-	past := make([]triage.Past, len(events))
-	for i, e := range events {
-		past[i] = triage.Past{Intake: e.Intake, At: e.At, Actor: e.Actor, What: e.What, Before: e.Before, After: e.After}
-	}
-	d.rules.TakeBack(&m.msg, dec, k, past)
 	return nil
 }
 
@@ -241,8 +290,10 @@ type work struct {
 	held []string      // answers that were not sent, and why
 	told []string      // who was written to
 
-	movedFrom string // team that had the ticket before a command moved it
-	replyLost bool   // a reply reached nobody, and the technician was told
+	part      *store.Entry // what a split takes out of its ticket
+	number    string       // of the ticket, for outbox keys of a mail about several
+	movedFrom string       // team that had the ticket before a command moved it
+	replyLost bool         // a reply reached nobody, and the technician was told
 }
 
 // do makes the decision happen.
@@ -254,6 +305,10 @@ func (w *work) do() error {
 		}
 	}
 	switch {
+	case w.part != nil && dec.Open != nil:
+		if err := w.split(); err != nil {
+			return fmt.Errorf("split %d: %w", dec.Ticket, err)
+		}
 	case dec.Open != nil:
 		if err := w.open(); err != nil {
 			return fmt.Errorf("open a ticket: %w", err)
@@ -269,6 +324,15 @@ func (w *work) do() error {
 		}
 	}
 	if w.t == nil {
+		if err := w.batch(); err != nil {
+			return err
+		}
+		if err := w.tell(); err != nil {
+			return fmt.Errorf("write mails: %w", err)
+		}
+		for _, why := range w.held {
+			w.log.Info("mail held back", "intake", w.in.ID, "reason", brief(why))
+		}
 		return nil
 	}
 	w.in.Ticket = w.t.Number
@@ -280,7 +344,10 @@ func (w *work) do() error {
 	if err := w.change(); err != nil {
 		return fmt.Errorf("change %d: %w", w.t.Number, err)
 	}
-	if ids := w.ids(); len(ids) > 0 && (dec.Write != nil || dec.Open != nil) {
+	if err := w.batch(); err != nil {
+		return err
+	}
+	if ids := w.ids(); len(ids) > 0 && w.part == nil && (dec.Write != nil || dec.Open != nil) {
 		if err := w.tx.KnowIDs(w.t.Number, ids, "in"); err != nil {
 			return err
 		}
@@ -348,8 +415,12 @@ func (w *work) actor() string {
 }
 
 func (w *work) event(what, before, after, reason string) error {
+	return w.eventOn(w.t.Number, what, before, after, reason)
+}
+
+func (w *work) eventOn(n ticket.Number, what, before, after, reason string) error {
 	return w.tx.AddEvent(store.Event{
-		Ticket: w.t.Number, Actor: w.actor(), What: what, Before: before, After: after, Reason: reason, Intake: w.in.ID,
+		Ticket: n, Actor: w.actor(), What: what, Before: before, After: after, Reason: reason, Intake: w.in.ID,
 	})
 }
 
@@ -493,6 +564,9 @@ func (w *work) change() error {
 		if err := w.leave(); err != nil {
 			return err
 		}
+	}
+	if err := w.relate(); err != nil {
+		return err
 	}
 	for _, c := range w.dec.Changes {
 		if err := w.setStatus(w.tx, w.t, c.After, w.actor(), string(c.Act), w.in.ID); err != nil {

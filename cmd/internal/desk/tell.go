@@ -41,6 +41,14 @@ func (w *work) tell() error {
 			err = w.toTechnician(mailout.NoteNotice, "note", w.t.Assignee)
 		case triage.TellAssign:
 			err = w.toTechnician(mailout.AssignNotice, "assigned", w.t.Assignee)
+		case triage.TellTaken:
+			err = w.tellTaken()
+		case triage.TellMerge:
+			err = w.tellMerge()
+		case triage.AnswerQuery:
+			err = w.answerQuery()
+		case triage.AskSender:
+			err = w.challenge()
 		case triage.TellMove:
 			err = w.tellMove()
 		case triage.AnswerError:
@@ -57,16 +65,18 @@ func (w *work) tell() error {
 
 // occasion is what all mails about the ticket have in common.
 func (w *work) occasion(kind mailout.Kind, key string) mailout.Occasion {
-	t := w.t
 	o := mailout.Occasion{
-		Kind: kind, Key: key, At: w.now().UTC(), From: t.Mailbox,
-		Ticket: mailout.TicketView{
+		Kind: kind, Key: key, At: w.now().UTC(), From: w.from(),
+		Actor: triage.Address{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}, Text: w.text,
+		Authenticated: w.dec.Sender.Authenticated,
+	}
+	if t := w.t; t != nil {
+		o.Ticket = mailout.TicketView{
 			Number: t.Number, Subject: t.Subject, Status: t.Status, Priority: t.Priority, Team: t.Team,
 			Assignee: t.Assignee, Requester: triage.Address{Name: t.RequesterName, Addr: t.Requester},
-			CreatedAt: t.CreatedAt, Key: t.Key,
-		},
-		Actor: triage.Address{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}, Text: w.text,
-		Reasons: t.Reasons, Authenticated: w.dec.Sender.Authenticated,
+			CreatedAt: t.CreatedAt, DueAt: t.DueAt, Key: t.Key,
+		}
+		o.Reasons = t.Reasons
 	}
 	if n := len(w.dec.Changes); n > 0 && w.dec.Changes[0].Before != w.dec.Changes[n-1].After {
 		o.Before, o.After = w.dec.Changes[0].Before.Label(), w.dec.Changes[n-1].After.Label()
@@ -79,7 +89,20 @@ func (w *work) occasion(kind mailout.Kind, key string) mailout.Occasion {
 func ackKey(n ticket.Number) string    { return "ticket:" + n.String() + "/acknowledgement" }
 func noticeKey(n ticket.Number) string { return "ticket:" + n.String() + "/notice" }
 
-func (w *work) key(what string) string { return fmt.Sprintf("intake:%d/%s", w.in.ID, what) }
+func (w *work) key(what string) string {
+	if w.number != "" {
+		what = w.number + "/" + what
+	}
+	return fmt.Sprintf("intake:%d/%s", w.in.ID, what)
+}
+
+// from is the support address that mails about this one come from.
+func (w *work) from() string {
+	if w.t != nil {
+		return w.t.Mailbox
+	}
+	return w.m.Box.Mailbox
+}
 
 // thread is the Message-ID of the ticket's first mail on one side.
 func (w *work) thread(key string) string {
@@ -91,7 +114,8 @@ func (w *work) acknowledge() error {
 	to := triage.Address{Name: w.t.RequesterName, Addr: w.t.Requester}
 	// T4: Reply-To names where an answer may go, and only a proven sender may
 	// name it.
-	if r := w.m.msg.ReplyTo; w.dec.Sender.Authenticated && len(r) == 1 && r[0].Addr != "" {
+	own := strings.EqualFold(w.t.Requester, w.dec.Sender.Address) // not opened for somebody else
+	if r := w.m.msg.ReplyTo; own && w.dec.Sender.Authenticated && len(r) == 1 && r[0].Addr != "" {
 		to = r[0]
 	}
 	if !w.m.Arrived.IsZero() && w.now().Sub(w.m.Arrived) > staleMail {
@@ -100,7 +124,12 @@ func (w *work) acknowledge() error {
 	}
 	o := w.occasion(mailout.Acknowledgement, ackKey(w.t.Number))
 	o.To = []triage.Address{to}
-	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	switch {
+	case own:
+		o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	case w.part != nil:
+		o.InReplyTo = w.part.MessageID
+	}
 	return w.answer(o, to.Addr)
 }
 
@@ -203,6 +232,11 @@ func (a *answers) add(to string, now time.Time) {
 func (w *work) notifyTeam() error {
 	o := w.occasion(mailout.TeamNotice, noticeKey(w.t.Number))
 	o.Notes = w.dec.Notes
+	if w.part != nil {
+		o.Actor, o.Authenticated = triage.Address{Name: w.part.AuthorName, Addr: w.part.Author}, w.part.Verified
+		o.Text, o.AttachmentNames = w.part.Text, names(w.part)
+		return w.toTeam(o)
+	}
 	if w.dec.Open != nil {
 		n, err := w.tx.OpenedBy(w.t.Requester, w.now().Add(-time.Hour), surge+1)
 		if err != nil {
@@ -252,6 +286,10 @@ func (w *work) tellAnswer() error {
 		return err
 	}
 	if w.rules.Works(w.t.Assignee) && !w.rules.Own(w.t.Assignee) { // T11
+		if w.mutedBy(w.t.Assignee) {
+			w.held = append(w.held, "no answer to "+w.t.Assignee+", who has muted the ticket")
+			return nil
+		}
 		o.To = []triage.Address{{Addr: w.t.Assignee}}
 		_, err := w.enqueue(o, false, w.t.Assignee)
 		return err
@@ -281,8 +319,17 @@ func (w *work) transcribe() error {
 	return w.answer(o, w.dec.Sender.Address)
 }
 
+// mutedBy says whether somebody wants to hear no more of the ticket.
+func (w *work) mutedBy(addr string) bool {
+	return w.k != nil && w.k.muted[w.t.Number][strings.ToLower(addr)]
+}
+
 // toTechnician passes something on to one technician.
 func (w *work) toTechnician(kind mailout.Kind, what, addr string) error {
+	if kind != mailout.AssignNotice && w.mutedBy(addr) {
+		w.held = append(w.held, "no "+what+" to "+addr+", who has muted the ticket")
+		return nil
+	}
 	o := w.occasion(kind, w.key(what))
 	o.To, o.Notes = []triage.Address{{Addr: addr}}, w.dec.Notes
 	o.InReplyTo = w.thread(noticeKey(w.t.Number))
@@ -303,6 +350,9 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 			return nil
 		}
 		return w.replyFailed("the requester's address is not known")
+	}
+	if kind == mailout.StatusNotice && strings.EqualFold(w.t.Requester, w.dec.Sender.Address) {
+		return nil // who did it knows
 	}
 	o := w.occasion(kind, w.key(what))
 	o.To = []triage.Address{{Name: w.t.RequesterName, Addr: w.t.Requester}}
@@ -350,9 +400,15 @@ func (w *work) toTeam(o mailout.Occasion) error {
 		o.Notes = append(slices.Clone(o.Notes), "the team "+w.t.Team+" is not in the settings any more")
 		team, _ = w.rules.Team(w.rules.DefaultTeam())
 	}
-	to := team.Roster
-	if team.List != "" {
-		to = []string{team.List}
+	to := []string{team.List}
+	if team.List == "" {
+		// Each by name: who did it knows, and some want to hear no more.
+		to = slices.DeleteFunc(slices.Clone(team.Roster), func(a string) bool {
+			return o.Actor.Addr != "" && strings.EqualFold(a, o.Actor.Addr) || w.mutedBy(a)
+		})
+		if len(to) == 0 && len(team.Roster) > 0 {
+			return nil
+		}
 	}
 	for _, a := range to {
 		o.To = append(o.To, triage.Address{Addr: a})
@@ -447,17 +503,26 @@ func (w *work) enqueueOne(o mailout.Occasion, answer bool, to ...string) (bool, 
 	if answer {
 		giveUp = now.Add(mailout.GiveUpAnswerAfter)
 	}
+	var about ticket.Number
+	if w.t != nil {
+		about = w.t.Number
+	}
 	if err := w.tx.Enqueue(store.Outgoing{
-		Key: o.Key, Ticket: w.t.Number, Recipients: to, From: w.t.Mailbox, MessageID: c.MessageID, Kind: string(o.Kind),
+		Key: o.Key, Ticket: about, Recipients: to, From: w.from(), MessageID: c.MessageID, Kind: string(o.Kind),
 		Automatic: answer, Body: c.Bytes, Intake: w.in.ID, GiveUp: giveUp, Subject: c.Subject,
 	}); err != nil {
 		return false, err
 	}
-	if err := w.tx.KnowIDs(w.t.Number, []string{c.MessageID}, "out"); err != nil {
-		return false, err
+	if about == 0 && len(w.dec.Batch) > 0 {
+		about = w.dec.Batch[0].Ticket // where an answer to it leads
 	}
-	if w.k != nil {
-		w.k.learn(c.MessageID, w.t.Number)
+	if about != 0 {
+		if err := w.tx.KnowIDs(about, []string{c.MessageID}, "out"); err != nil {
+			return false, err
+		}
+		if w.k != nil {
+			w.k.learn(c.MessageID, about)
+		}
 	}
 	for _, a := range to {
 		w.told = append(w.told, a+" ("+strings.ReplaceAll(string(o.Kind), "-", " ")+")")
@@ -476,7 +541,7 @@ func (w *work) own(addr string) string {
 // unwritable says why no mail can be written to an address.
 func (w *work) unwritable(addr string) string {
 	_, err := w.o.Mailer.Compose(mailout.Occasion{
-		Kind: mailout.StatusNotice, Key: w.key("probe"), At: w.now().UTC(), From: w.t.Mailbox, To: []triage.Address{{Addr: addr}},
+		Kind: mailout.StatusNotice, Key: w.key("probe"), At: w.now().UTC(), From: w.from(), To: []triage.Address{{Addr: addr}},
 	})
 	if err == nil {
 		return ""

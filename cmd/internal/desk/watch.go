@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
+	"deskd/mailout"
 	"deskd/store"
+	"deskd/triage"
 	"deskd/triage/ticket"
 )
 
@@ -166,4 +169,73 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+// remindEvery is how often tickets are looked for whose date has come.
+const remindEvery = time.Minute
+
+// Remind tells who has a ticket that its date has come, until ctx ends.
+func (d *Desk) Remind(ctx context.Context) error {
+	return d.underLease(ctx, "job:remind", func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if err := d.remindAll(ctx); err != nil && ctx.Err() == nil {
+				d.log.Warn("nobody reminded", "err", err)
+			}
+			pause(ctx, remindEvery)
+		}
+		return nil
+	})
+}
+
+// remindAll reminds of all tickets that are due, some in each transaction.
+func (d *Desk) remindAll(ctx context.Context) error {
+	const some = 50
+	for {
+		n := 0
+		err := d.store.Write(ctx, func(tx *store.Tx) error {
+			due, err := tx.Due(d.now(), some)
+			if err != nil {
+				return err
+			}
+			n = len(due)
+			muted, err := tx.Muted(due)
+			if err != nil {
+				return err
+			}
+			for _, number := range due {
+				if err := d.remind(tx, number, muted); err != nil {
+					return fmt.Errorf("remind of %d: %w", number, err)
+				}
+			}
+			return nil
+		})
+		if n > 0 && err == nil {
+			d.Wake()
+		}
+		if err != nil || n < some {
+			return err
+		}
+	}
+}
+
+func (d *Desk) remind(tx *store.Tx, n ticket.Number, muted map[ticket.Number]map[string]bool) error {
+	t, err := tx.Ticket(n)
+	if err != nil {
+		return err
+	}
+	t.RemindedAt = d.now()
+	w := &work{Desk: d, tx: tx, t: t, in: &store.Intake{}, k: &known{muted: muted, byID: map[string][]ticket.Number{}}}
+	o := w.occasion(mailout.DueNotice, fmt.Sprintf("ticket:%d/due:%d", n, t.DueAt.Unix()))
+	o.InReplyTo = w.thread(noticeKey(n))
+	o.References = []string{o.InReplyTo}
+	if d.rules.Works(t.Assignee) && !d.rules.Own(t.Assignee) { // T11
+		o.To = []triage.Address{{Addr: t.Assignee}}
+		_, err = w.enqueue(o, false, t.Assignee)
+	} else {
+		err = w.toTeam(o)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.AddEvent(store.Event{Ticket: n, Actor: "deskd", What: "reminded", After: stampText(t.DueAt), Reason: strings.Join(w.held, "; ")})
 }
