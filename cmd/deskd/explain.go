@@ -14,6 +14,7 @@ import (
 	"deskd/configs"
 	"deskd/mailin"
 	"deskd/triage"
+	"deskd/triage/ticket"
 )
 
 type explainCmd struct {
@@ -52,6 +53,7 @@ type explained struct {
 	Commands      []triage.Command      `json:"commands"` // what the first lines say, if a technician wrote them
 	CommandErrors []triage.CommandError `json:"command_errors,omitempty"`
 	Obeyed        bool                  `json:"commands_obeyed"`
+	Would         []triage.Effect       `json:"would,omitempty"` // what the commands do if each ticket that the mail names is open
 	Alone         bool                  `json:"existing_tickets_not_looked_at,omitempty"` // and something in the mail leads to one
 	Decision      *decisionReported     `json:"decision,omitempty"`
 
@@ -177,7 +179,32 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 	leads := rules.Leads(&m)
 	x.Alone = len(leads.IDs)+len(leads.Tokens)+len(leads.Numbers) > 0
 	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body), time.Now()))
+	if len(x.Commands) == 0 {
+		x.Commands = append(x.Commands, d.Commands...)
+	}
+	if len(x.CommandErrors) == 0 {
+		x.CommandErrors = d.Errors
+	}
+	x.Would = d.Effects
+	if len(leads.Numbers) > 0 {
+		x.suppose(&m, rules, leads.Numbers)
+	}
 	return x
+}
+
+// suppose says what the commands of the mail would do if the tickets that it
+// names were open, without an assignee. The database is not asked: a mail is
+// explained on any machine.
+func (x *explained) suppose(m *triage.Message, rules *triage.Rules, named []ticket.Number) {
+	k := &triage.Known{Now: time.Now(), Tickets: map[ticket.Number]triage.Facts{}}
+	for _, n := range named {
+		k.Tickets[n] = triage.Facts{
+			Number: n, Subject: rules.Subject(m.Subject).Bare, Status: ticket.Open, Priority: ticket.Medium, Team: rules.DefaultTeam(), Requester: "the requester",
+		}
+	}
+	if d := rules.Decide(m, k); len(d.Effects)+len(d.Errors) > 0 {
+		x.Would, x.CommandErrors = d.Effects, d.Errors
+	}
 }
 
 func (x *explained) fill(m *triage.Message, d *triage.Decision, c triage.Commands) {
@@ -261,7 +288,17 @@ func (x *explained) print(w io.Writer) {
 	for _, c := range x.CommandErrors {
 		line("Not valid", fmt.Sprintf("%s: %s; possible: %s", c.Line, c.Why, c.Valid))
 	}
-	if len(x.Commands)+len(x.CommandErrors) > 0 && !x.Obeyed {
+	for _, e := range x.Would {
+		what := e.After
+		if e.Before != "" {
+			what = e.Before + " → " + e.After
+		}
+		line("Would do", strings.TrimSuffix(e.Line+": "+what, ": "))
+	}
+	if len(x.Would) > 0 && !x.Obeyed {
+		line("", "… if the ticket is open; the database was not asked")
+	}
+	if len(x.Commands)+len(x.CommandErrors) > 0 && !x.Obeyed && len(x.Would) == 0 {
 		line("", "commands count only from an authenticated technician on an existing ticket")
 	}
 	for i, to := range x.FinalRecipient {
