@@ -125,6 +125,12 @@ func programs() []program {
 		{"Thunderbird", true, func(l tongue, own, q string) string {
 			return paragraphs(own, "p") + `<div class="moz-cite-prefix">` + e(l.said(l.wroteShort)) + `<br></div><blockquote type="cite" cite="mid:x@y">` + paragraphs(q, "p") + `</blockquote>`
 		}},
+		{"Gmail without who wrote it", true, func(_ tongue, own, q string) string {
+			return `<div dir="ltr">` + paragraphs(own, "div") + `</div><div class="gmail_quote"><blockquote class="gmail_quote">` + paragraphs(q, "div") + `</blockquote></div>`
+		}},
+		{"a bare quote", true, func(_ tongue, own, q string) string {
+			return paragraphs(own, "p") + `<blockquote type="cite">` + paragraphs(q, "p") + `</blockquote>`
+		}},
 		{"Yahoo", true, func(l tongue, own, q string) string {
 			return `<div class="ydp1yahoo-style-wrap">` + paragraphs(own, `div dir="ltr"`) + `</div><div id="yahoo_quoted_1" class="yahoo_quoted"><div>` + `<div>` + e(l.said(l.wrote)) + `</div><div><br></div>` + paragraphs(q, "div") + `</div></div>`
 		}},
