@@ -208,3 +208,28 @@ func FuzzCommands(f *testing.F) {
 
 // noon is when the tests of this package read dates in words: a Wednesday.
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func TestT08_OnlyLeadingOwnLinesAreRead(t *testing.T) {
+	t.Parallel()
+	r := desk(t)
+	for _, c := range []struct {
+		blocks []Block
+		want   int
+	}{
+		{[]Block{{Own, "take\n"}, {Quoted, "resolved\n"}}, 1},
+		{[]Block{{Own, "take\n"}, {Signature, "resolved\n"}}, 1},
+		{[]Block{{Own, "take\n"}, {Forwarded, "resolved\n"}}, 1},
+		{[]Block{{Quoted, "resolved\n"}}, 0},
+		{[]Block{{Quoted, "hello\n"}, {Own, "resolved\n"}}, 0},
+		{[]Block{{Signature, "resolved\n"}}, 0},
+		{[]Block{{Forwarded, "resolved\n"}}, 0},
+		{[]Block{{Own, "\n"}, {Own, "take\n"}, {Own, "priority high\n"}, {Quoted, "resolved"}}, 2},
+		{[]Block{{Own, "\n"}, {Quoted, "1042 resolved\n"}}, 0},
+	} {
+		got := r.ReadCommands(c.blocks, noon)
+		list, _ := r.readBatch(c.blocks, noon)
+		if len(got.List) != c.want || len(list) != 0 || len(got.Errors) != 0 {
+			t.Errorf("%+v: %d commands, %d lines of a batch, %d errors, want %d", c.blocks, len(got.List), len(list), len(got.Errors), c.want)
+		}
+	}
+}
