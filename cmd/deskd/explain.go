@@ -53,7 +53,7 @@ type explained struct {
 	Commands      []triage.Command      `json:"commands"` // what the first lines say, if a technician wrote them
 	CommandErrors []triage.CommandError `json:"command_errors,omitempty"`
 	Obeyed        bool                  `json:"commands_obeyed"`
-	Would         []triage.Effect       `json:"would,omitempty"` // what the commands do if each ticket that the mail names is open
+	Would         []triage.Effect       `json:"would,omitempty"`                          // what the commands do if each ticket that the mail names is open
 	Alone         bool                  `json:"existing_tickets_not_looked_at,omitempty"` // and something in the mail leads to one
 	Decision      *decisionReported     `json:"decision,omitempty"`
 
