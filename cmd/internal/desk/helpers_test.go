@@ -42,6 +42,7 @@ type office struct {
 	store *store.Store
 	clock *clock
 	log   *logBuffer
+	box   string // the mailbox that mail comes through
 	uid   uint32
 }
 
@@ -114,7 +115,7 @@ func quick(t *testing.T, changes ...func(*setup)) *office {
 
 func open(t testing.TB, url string, changes ...func(*setup)) *office {
 	t.Helper()
-	o := &office{t: t, clock: &clock{at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}, log: &logBuffer{}}
+	o := &office{t: t, clock: &clock{at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}, log: &logBuffer{}, box: support}
 	s := setup{
 		policy: policy(),
 		mail:   mailout.Config{Address: "127.0.0.1:9", Security: mailout.Plain},
@@ -222,7 +223,7 @@ func wrapped64(data []byte) string {
 func (o *office) fetch(raw string) mailin.Fetched {
 	o.uid++
 	return mailin.Fetched{
-		Box: mailin.Box{Mailbox: support, Validity: 7}, UID: o.uid, Arrived: o.clock.now(), Size: int64(len(raw)),
+		Box: mailin.Box{Mailbox: o.box, Validity: 7}, UID: o.uid, Arrived: o.clock.now(), Size: int64(len(raw)),
 		Raw: []byte(raw), SHA256: sha256.Sum256([]byte(raw)),
 	}
 }
