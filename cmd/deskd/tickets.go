@@ -38,12 +38,13 @@ type reported struct {
 	Mailbox   string          `json:"mailbox"`
 	Created   time.Time       `json:"created"`
 	Updated   time.Time       `json:"updated"`
+	Due       time.Time       `json:"due,omitzero"` // somebody is reminded then
 }
 
 func report(t store.Ticket) reported {
 	return reported{
 		Number: t.Number, Subject: t.Subject, Requester: t.Requester, Status: t.Status, Priority: t.Priority, Team: t.Team,
-		Assignee: t.Assignee, Tags: orEmpty(t.Tags), Reasons: orEmpty(t.Reasons), Mailbox: t.Mailbox, Created: t.CreatedAt, Updated: t.UpdatedAt,
+		Assignee: t.Assignee, Tags: orEmpty(t.Tags), Reasons: orEmpty(t.Reasons), Mailbox: t.Mailbox, Created: t.CreatedAt, Updated: t.UpdatedAt, Due: t.DueAt,
 	}
 }
 
@@ -245,6 +246,9 @@ func (v shown) print(w io.Writer, prefix string, zone *time.Location) {
 	line("Priority", string(v.Priority))
 	line("Team", v.Team)
 	line("Assignee", v.Assignee)
+	if !v.Due.IsZero() {
+		line("Due", v.Due.In(zone).Format("2006-01-02 15:04"))
+	}
 	line("Requester", v.Requester)
 	line("Participants", strings.Join(v.Participants, ", "))
 	line("Tags", strings.Join(v.Tags, ", "))
