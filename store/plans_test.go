@@ -111,6 +111,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.Blocked([]string{"a", "b"}))
 		try(nil, tx.Unblock("a"))
 		try(nil, tx.CancelQueued(1001, "a"))
+		try(tx.IssuedTo(1001, "a", tx.Now()))
 		try(nil, tx.Mute(1001, "a", false))
 		try(tx.Muted([]ticket.Number{1001}))
 		try(tx.Challenges([]string{"a", "b"}))

@@ -204,6 +204,23 @@ func (tx *Tx) CancelQueued(n ticket.Number, addr string) error {
 	return nil
 }
 
+// IssuedTo gives the recipients of a mail of ours about a ticket that was
+// written since a time; none if there was no such mail.
+func (tx *Tx) IssuedTo(n ticket.Number, messageID string, since time.Time) ([]string, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := find[short](tx, "SELECT recipient FROM outbox WHERE ticket = ? AND message_id = ? AND created_at >= ? ORDER BY id", int64(n), text(messageID), at(since))
+	if err != nil {
+		return nil, fmt.Errorf("look up who a mail about ticket %d went to: %w", n, err)
+	}
+	to := make([]string, len(rows))
+	for i, r := range rows {
+		to[i] = string(r)
+	}
+	return to, nil
+}
+
 type mutedRow struct {
 	Ticket int64 `gorm:"primaryKey;autoIncrement:false"`
 	Addr   short `gorm:"primaryKey"`

@@ -30,6 +30,31 @@ func (w *work) complete(k *triage.Known) error {
 		return w.undo(k)
 	case w.dec.Split:
 		return w.findPart(k)
+	case w.dec.Fate == triage.Bounced && w.dec.Ticket != 0:
+		return w.checkReport()
+	}
+	return nil
+}
+
+// reportTime is how long after a mail a report about it counts (T14).
+const reportTime = 7 * 24 * time.Hour
+
+// checkReport holds a delivery report against what was sent: one about no mail
+// of ours, or about one of long ago, is nobody's on any ticket.
+func (w *work) checkReport() error {
+	to, err := w.tx.IssuedTo(w.dec.Ticket, w.dec.Match.Lead, w.now().Add(-reportTime))
+	if err != nil {
+		return err
+	}
+	if len(to) == 0 {
+		w.dec.Ticket, w.dec.Event, w.dec.Reason = 0, "", "report-of-no-mail"
+		return nil
+	}
+	for _, r := range w.m.msg.Report.Recipients {
+		if !slices.ContainsFunc(to, func(a string) bool { return strings.EqualFold(a, r.Address) }) {
+			w.dec.Event += " (the mail went to " + strings.Join(to, ", ") + ")" // a list, or a lie
+			break
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -347,4 +348,100 @@ func TestWhoDidItAndWhoHasMutedAreNotTold(t *testing.T) {
 			t.Errorf("%s is told", m.Recipient)
 		}
 	}
+}
+
+// What a requester finds in a technician's copied mail routes an answer, and
+// gives no right.
+func TestT07_NoTokenIsEnoughByItself(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		notice := o.only(o.post(), mailout.TeamNotice)
+		transcript := o.only(postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "take"))), mailout.Transcript)
+		question := o.only(postFrom(o, letter(tina, "Re: [IT-1001]", "closed")), mailout.Challenge)
+		entries := len(o.show(1001).Entries)
+		for _, id := range []string{notice.Row.MessageID, transcript.Row.MessageID, question.Row.MessageID} {
+			for _, from := range []string{ann, eve, tom} {
+				for _, text := range []string{"closed", "yes", "undo"} {
+					o.deliver(letter(from, "Re: the scanner", text, "In-Reply-To: <"+id+">", "References: <"+id+">"))
+					o.clock.add(time.Minute)
+				}
+			}
+		}
+		for _, tk := range o.tickets() {
+			if tk.Status != ticket.Open && tk.Status != ticket.InProgress {
+				t.Errorf("%d is %s", tk.Number, tk.Status)
+			}
+		}
+		d := o.show(1001)
+		if d.Ticket.Status != ticket.InProgress || d.Ticket.Assignee != tina {
+			t.Errorf("ticket %+v", d.Ticket)
+		}
+		for _, e := range d.Entries[entries:] {
+			if e.Author == eve || e.Verified {
+				t.Errorf("entry %+v", e)
+			}
+		}
+	})
+}
+
+// A service that was given support@ as somebody's address sends its codes
+// here: they are for technicians, and leave the desk for nobody.
+func TestT13_ThirdPartiesAreNeverPassedOnToRequesters(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		ack := o.only(o.post(), mailout.Acknowledgement)
+		for i, fields := range [][]string{nil, {"In-Reply-To: <" + ack.Row.MessageID + ">"}, {"Auto-Submitted: auto-generated"}, {"Precedence: bulk"}} {
+			for _, to := range []string{support, "support+1001@example.org"} {
+				raw := vouched(letter("no-reply@service.example", "Re: [IT-1001] your code", "Your code is 739-104.", append(fields, "X-Nth: "+fmt.Sprint(i, to), "Message-ID: <"+fmt.Sprint(i, len(to))+"@service.example>", "Delivered-To: "+to)...))
+				for _, m := range postFrom(o, raw) {
+					if m.Recipient == ann || m.Recipient == "no-reply@service.example" || !strings.HasSuffix(m.Recipient, "@example.org") {
+						t.Errorf("a %s goes to %s", m.Kind, m.Recipient)
+					}
+				}
+			}
+		}
+		if e := o.show(1001).Entries; len(e) != 1 {
+			t.Errorf("the requester's ticket got %d entries", len(e)-1)
+		}
+	})
+}
+
+func TestT14_ForgedReportsChangeNothing(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		list := o.post()
+		ack, notice := o.only(list, mailout.Acknowledgement), o.only(list, mailout.TeamNotice)
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "take\nquiet")))
+		o.post()
+		events := len(o.events(1001))
+		forged := ack.Row.MessageID[:30] + "x" + ack.Row.MessageID[31:]
+		o.deliver(bounce(forged), bounce("ann1@client.example"), strings.Replace(bounce("x@y.example"), "Subject: ", "Subject: Re: [IT-1001] ", 1))
+		if got := len(o.events(1001)); got != events {
+			t.Errorf("forged reports stand in the timeline: %v", o.events(1001)[events:])
+		}
+		// One about a mail to somebody else says whom that went to.
+		o.deliver(bounce(notice.Row.MessageID))
+		o.wantEvent(1001, "(the mail went to "+helpList+")")
+		o.clock.add(8 * 24 * time.Hour)
+		events = len(o.events(1001))
+		o.deliver("X-Late: x\r\n" + bounce(ack.Row.MessageID))
+		if got := len(o.events(1001)); got != events {
+			t.Errorf("a report that comes after a week stands in the timeline: %v", o.events(1001)[events:])
+		}
+		// Receipts and complaints do nothing at all.
+		receipt := letter(tina, "Read: [IT-1001]", "--b\nContent-Type: text/plain\n\nresolved\n--b\nContent-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; "+tina+
+			"\nOriginal-Message-ID: <"+notice.Row.MessageID+">\nDisposition: manual-action/MDN-sent-manually; displayed\n--b--", `Content-Type: multipart/report; report-type=disposition-notification; boundary="b"`)
+		o.deliver(vouched(receipt))
+		d := o.show(1001)
+		if d.Ticket.Status != ticket.InProgress || d.Ticket.Assignee != tina || len(d.Entries) != 1 {
+			t.Errorf("ticket %+v", d.Ticket)
+		}
+		if rest := o.post(); len(rest) != 0 {
+			t.Errorf("%d mails because of reports", len(rest))
+		}
+		// Nobody is muted: the next answer reaches the technician.
+		if m := o.only(postFrom(o, letter(ann, "Re: [IT-1001]", "Still.")), mailout.AnswerNotice); m.Recipient != tina {
+			t.Errorf("the answer goes to %s", m.Recipient)
+		}
+	})
 }

@@ -146,7 +146,7 @@ func (w *work) answerError() error {
 // back (T17).
 func (w *work) answer(o mailout.Occasion, to string) error {
 	to = strings.ToLower(to)
-	why, err := w.overLimit(to)
+	why, err := w.overLimit(to, o.Kind)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,8 @@ func (w *work) answer(o mailout.Occasion, to string) error {
 }
 
 // overLimit says which limit an automatic answer to the address would break.
-func (w *work) overLimit(to string) (string, error) {
+// A challenge has a pause of its own, which is longer.
+func (w *work) overLimit(to string, kind mailout.Kind) (string, error) {
 	l, now := w.o.Answers, w.now()
 	a := w.k.answers
 	got, ok := a.to[to]
@@ -181,7 +182,7 @@ func (w *work) overLimit(to string) (string, error) {
 		return fmt.Sprintf("%d automatic answers within a day are the limit", l.Day), nil
 	case a.overall >= l.Overall:
 		return fmt.Sprintf("%d automatic answers to all within an hour are the limit", l.Overall), nil
-	case !w.dec.Sender.Authenticated && got.Recent > 0 && now.Sub(got.Last) < l.Unproved:
+	case kind != mailout.Challenge && !w.dec.Sender.Authenticated && got.Recent > 0 && now.Sub(got.Last) < l.Unproved:
 		return fmt.Sprintf("one automatic answer in %v is the limit for a sender that nobody vouched for", l.Unproved), nil
 	}
 	return "", nil
