@@ -98,9 +98,10 @@ type draft struct {
 	from        mail.Address
 	to, cc      []mail.Address
 	fields      []field // every other field that go-mail does not make by itself
-	text        string  // with LF line ends
+	text, html  string  // the same mail in two forms, with LF line ends
 	files       []Attachment
-	boundary    string
+	boundary    string // between the two forms
+	outer       string // between them and the files
 }
 
 type field struct{ name, value string }
@@ -124,7 +125,7 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 	if o.Kind == Acknowledgement && !o.Authenticated {
 		o = anonymous(o)
 	}
-	text, err := m.render(o)
+	text, links, err := m.render(o)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +133,11 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 		id:      m.id.Signer.MessageID(o.Ticket.Number, o.Ticket.Key, o.Key, m.id.Host),
 		subject: m.subject(o),
 		text:    text,
+		html:    twin{links: links.known(), language: "en", plain: f.auto == ""}.write(text),
 	}
 	sum := sha256.Sum256([]byte("boundary " + d.id)) // nobody can write it into a text before this mail exists
 	d.boundary = "deskd-" + hex.EncodeToString(sum[:16])
+	d.outer = "deskd-" + hex.EncodeToString(sum[16:])
 
 	if d.from, err = address(triage.Address{Name: m.id.Name, Addr: o.From}); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
@@ -251,11 +254,22 @@ type view struct {
 	Links                         links
 }
 
-// links are the mailto: addresses of a notice.
-type links struct{ Take, InProgress, Resolve, Reply string }
+// links are the addresses in a notice that may be followed.
+type links struct{ Take, InProgress, Resolve, Reply, page string }
+
+// known gives the set of them.
+func (l links) known() map[string]bool {
+	all := map[string]bool{}
+	for _, address := range []string{l.Take, l.InProgress, l.Resolve, l.Reply, l.page} {
+		if address != "" {
+			all[address] = true
+		}
+	}
+	return all
+}
 
 // render fills in the template.
-func (m *Mailer) render(o Occasion) (string, error) {
+func (m *Mailer) render(o Occasion) (string, links, error) {
 	t := o.Ticket
 	v := view{
 		Delimiter: Delimiter, Desk: m.id.Name, Tag: m.tag(t), Subject: m.bareSubject(t),
@@ -326,12 +340,13 @@ func (m *Mailer) render(o Occasion) (string, error) {
 		if t.Requester.Addr != "" {
 			v.Links.Reply = mailto(o.From, v.Tag, "#reply\r\n\r\n")
 		}
+		v.Links.page = v.Page
 	}
 	var b strings.Builder
 	if err := texts.ExecuteTemplate(&b, string(o.Kind)+".txt", v); err != nil {
-		return "", err
+		return "", links{}, err
 	}
-	return strings.TrimRight(b.String(), "\n") + "\n", nil
+	return strings.TrimRight(b.String(), "\n") + "\n", v.Links, nil
 }
 
 // indent prepares the line of a section: what follows its first line end
@@ -391,7 +406,7 @@ func percent(s string) string {
 
 // render codes the draft as a mail.
 func (d *draft) render() ([]byte, error) {
-	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary(d.boundary),
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(),
 		gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP))
 	msg.FromMailAddress(&d.from)
 	msg.SetAddrHeaderFromMailAddress(gomail.HeaderTo, pointers(d.to)...)
@@ -401,7 +416,11 @@ func (d *draft) render() ([]byte, error) {
 	for _, f := range d.fields {
 		msg.SetGenHeader(gomail.Header(f.name), codeWords(f.value))
 	}
+	if err := d.boundaries(msg); err != nil {
+		return nil, err
+	}
 	msg.SetBodyString(gomail.TypeTextPlain, d.text)
+	msg.AddAlternativeString(gomail.TypeTextHTML, d.html)
 	for _, a := range d.files {
 		msg.AttachReadSeeker(a.Name, bytes.NewReader(a.Data), fileHeader(a))
 	}
@@ -413,6 +432,31 @@ func (d *draft) render() ([]byte, error) {
 		b.WriteString("\r\n")
 	}
 	return b.Bytes(), nil
+}
+
+// boundaries makes the library use ours, which are the same whenever the mail
+// is written. It lets one be set, but for all levels at once, and so for
+// neither where there are two; of those that it made up by itself it remembers
+// one for each level, for the next time. So the mail is written twice for
+// nothing, with nothing in it: once with the outer level alone, once with the
+// inner one. Should the library change its mind, compare finds out.
+func (d *draft) boundaries(msg *gomail.Msg) error {
+	msg.SetBodyString(gomail.TypeTextPlain, "")
+	if len(d.files) > 0 {
+		msg.AttachReadSeeker("none", bytes.NewReader(nil))
+		msg.SetBoundary(d.outer)
+		if _, err := msg.WriteTo(io.Discard); err != nil {
+			return err
+		}
+		msg.UnsetAllAttachments()
+	}
+	msg.AddAlternativeString(gomail.TypeTextHTML, "")
+	msg.SetBoundary(d.boundary)
+	if _, err := msg.WriteTo(io.Discard); err != nil {
+		return err
+	}
+	msg.SetBoundary("")
+	return nil
 }
 
 // fileHeader codes name and type of a file as RFC 2231 has it. The library
@@ -456,9 +500,6 @@ func (d *draft) compare(b []byte) error {
 	if len(d.cc) > 0 {
 		want["Cc"] = true
 	}
-	if len(d.files) == 0 {
-		want["Content-Transfer-Encoding"] = true
-	}
 	decoder := new(mime.WordDecoder)
 	for _, f := range d.fields {
 		key := textproto.CanonicalMIMEHeaderKey(f.name)
@@ -491,21 +532,24 @@ func (d *draft) compare(b []byte) error {
 	return d.compareBody(textproto.MIMEHeader(msg.Header), msg.Body)
 }
 
+// compareBody compares the parts: the two forms of the text, which stand in a
+// part of their own where files go along.
 func (d *draft) compareBody(h textproto.MIMEHeader, body io.Reader) error {
-	want := strings.ReplaceAll(d.text, "\n", "\r\n")
 	if len(d.files) == 0 {
-		return compareText(h, body, want)
+		return d.compareForms(h, body)
 	}
-	_, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || params["boundary"] != d.boundary {
-		return errors.New("the boundary is not ours")
+	parts, err := partsOf(h, body, "multipart/mixed", d.outer)
+	if err != nil {
+		return err
 	}
-	parts := multipart.NewReader(body, d.boundary)
 	part, err := parts.NextRawPart()
 	if err != nil {
-		return fmt.Errorf("text part: %w", err)
+		return fmt.Errorf("text parts: %w", err)
 	}
-	if err := compareText(part.Header, part, want); err != nil {
+	if len(part.Header) != 1 {
+		return fmt.Errorf("text parts: %d fields, want 1", len(part.Header))
+	}
+	if err := d.compareForms(part.Header, part); err != nil {
 		return err
 	}
 	for _, f := range d.files {
@@ -517,23 +561,54 @@ func (d *draft) compareBody(h textproto.MIMEHeader, body io.Reader) error {
 			return fmt.Errorf("attachment %q: %w", f.Name, err)
 		}
 	}
+	return noMore(parts)
+}
+
+// compareForms compares text and HTML.
+func (d *draft) compareForms(h textproto.MIMEHeader, body io.Reader) error {
+	parts, err := partsOf(h, body, "multipart/alternative", d.boundary)
+	if err != nil {
+		return err
+	}
+	for _, form := range []struct{ media, want string }{{"text/plain", d.text}, {"text/html", d.html}} {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return fmt.Errorf("%s part: %w", form.media, err)
+		}
+		if err := compareText(part, form.media, strings.ReplaceAll(form.want, "\n", "\r\n")); err != nil {
+			return fmt.Errorf("%s part: %w", form.media, err)
+		}
+	}
+	return noMore(parts)
+}
+
+// partsOf opens a multipart that must be of this type, with this boundary and
+// nothing else.
+func partsOf(h textproto.MIMEHeader, body io.Reader, media, boundary string) (*multipart.Reader, error) {
+	got, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || got != media || len(params) != 1 || params["boundary"] != boundary {
+		return nil, fmt.Errorf("%q is not the %s that was meant", h.Get("Content-Type"), media)
+	}
+	return multipart.NewReader(body, boundary), nil
+}
+
+func noMore(parts *multipart.Reader) error {
 	if _, err := parts.NextRawPart(); err != io.EOF {
 		return errors.New("more parts than were meant")
 	}
 	return nil
 }
 
-func compareText(h textproto.MIMEHeader, body io.Reader, want string) error {
-	if h.Get("Content-Type") != "text/plain; charset=UTF-8" || h.Get("Content-Transfer-Encoding") != "quoted-printable" {
-		return errors.New("the text is not coded as it should be")
+func compareText(part *multipart.Part, media, want string) error {
+	if len(part.Header) != 2 || part.Header.Get("Content-Type") != media+"; charset=UTF-8" || part.Header.Get("Content-Transfer-Encoding") != "quoted-printable" {
+		return errors.New("it is not coded as it should be")
 	}
-	got, err := io.ReadAll(quotedprintable.NewReader(body))
+	got, err := io.ReadAll(quotedprintable.NewReader(part))
 	if err != nil {
-		return fmt.Errorf("text: %w", err)
+		return err
 	}
-	// A mail without parts ends with a line end of its own.
-	if strings.TrimSuffix(string(got), "\r\n") != strings.TrimSuffix(want, "\r\n") {
-		return errors.New("the text reads otherwise")
+	if string(got) != want {
+		return errors.New("it reads otherwise")
 	}
 	return nil
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"io"
 	"mime"
+	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 
 	"deskd/triage"
 	"deskd/triage/ticket"
@@ -128,22 +131,42 @@ func compose(t testing.TB, o Occasion) (Composed, *mail.Message, string) {
 // bodyText is the readable text of a composed mail, with LF line ends.
 func bodyText(t testing.TB, b []byte) string {
 	t.Helper()
-	head, body, _ := bytes.Cut(b, []byte("\r\n\r\n"))
-	if _, params, err := mime.ParseMediaType(contentType(head)); err == nil && params["boundary"] != "" {
-		_, body, _ = bytes.Cut(body, []byte("--"+params["boundary"]+"\r\n"))
-		_, body, _ = bytes.Cut(body, []byte("\r\n\r\n"))
-		body, _, _ = bytes.Cut(body, []byte("\r\n--"+params["boundary"]))
-	}
-	text, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(body)))
-	if err != nil {
-		t.Fatalf("decode: %v", err)
-	}
-	return strings.ReplaceAll(string(text), "\r\n", "\n")
+	return partText(t, b, "text/plain")
 }
 
-func contentType(head []byte) string {
-	m, _ := mail.ReadMessage(bytes.NewReader(append(head, "\r\n\r\n"...)))
-	return m.Header.Get("Content-Type")
+// partText gives the text or the HTML of a composed mail, with LF line ends.
+func partText(t testing.TB, b []byte, media string) string {
+	t.Helper()
+	msg, err := mail.ReadMessage(bytes.NewReader(b))
+	if err != nil {
+		t.Fatalf("read back: %v", err)
+	}
+	var find func(h textproto.MIMEHeader, body io.Reader) string
+	find = func(h textproto.MIMEHeader, body io.Reader) string {
+		typ, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+		switch {
+		case err != nil:
+			t.Fatalf("Content-Type: %v", err)
+		case typ == media:
+			text, err := io.ReadAll(quotedprintable.NewReader(body))
+			if err != nil {
+				t.Fatalf("decode: %v", err)
+			}
+			return strings.ReplaceAll(string(text), "\r\n", "\n")
+		case params["boundary"] != "":
+			for parts := multipart.NewReader(body, params["boundary"]); ; {
+				part, err := parts.NextRawPart()
+				if err != nil {
+					return ""
+				}
+				if text := find(part.Header, part); text != "" {
+					return text
+				}
+			}
+		}
+		return ""
+	}
+	return find(textproto.MIMEHeader(msg.Header), msg.Body)
 }
 
 func TestMailsReadAsTheGoldenFilesShow(t *testing.T) {
@@ -190,7 +213,12 @@ func TestMailsReadAsTheGoldenFilesShow(t *testing.T) {
 			t.Parallel()
 			c, _, text := compose(t, o)
 			head, _, _ := bytes.Cut(c.Bytes, []byte("\r\n\r\n"))
-			got := strings.ReplaceAll(string(head), "\r\n", "\n") + "\n\n" + text
+			got := strings.ReplaceAll(string(head), "\r\n", "\n") + "\n\n" + text + "\n==== the same in HTML ====\n\n" + partText(t, c.Bytes, "text/html")
+			if *htmlDir != "" {
+				if err := os.WriteFile(filepath.Join(*htmlDir, name+".html"), []byte(partText(t, c.Bytes, "text/html")), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			file := filepath.Join("testdata", name+".golden")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -499,15 +527,86 @@ func TestT24_BodyTricksArriveAsText(t *testing.T) {
 
 func TestT25_MarkupArrivesAsText(t *testing.T) {
 	t.Parallel()
-	o := occasion(AnswerNotice)
-	o.Text = `<script>alert(1)</script> <img src="https://example.net/pixel"> {{.Desk}}`
-	o.Ticket.Subject = "{{.Desk}} <b>"
-	c, msg, text := compose(t, o)
-	if got := msg.Header.Get("Content-Type"); got != "text/plain; charset=UTF-8" {
-		t.Errorf("Content-Type %q", got)
+	const evil = `<script>alert(1)</script> <img src="https://example.net/pixel"> "'</p>& {{.Desk}} javascript:x`
+	for _, k := range kinds {
+		o := occasion(k)
+		o.Text, o.Ticket.Subject, o.Ticket.Team, o.Ticket.Assignee = evil+"\n  Take it:  <mailto:eve@example.net>\nhttps://example.net/", "{{.Desk}} "+evil, evil, evil
+		o.Ticket.Requester.Name, o.Actor.Name = evil, evil
+		o.Reasons, o.Notes, o.Told, o.AttachmentNames = []string{evil}, []string{evil}, []string{evil}, []string{evil}
+		o.Errors = []triage.CommandError{{Line: evil, Why: evil, Valid: evil}}
+		o.Effects = []triage.Effect{{Line: evil, Before: evil, After: evil + "2"}}
+		o.Sections = []Section{{evil, []string{evil + "\n" + evil, evil}}}
+		o.Before, o.After = evil, evil+"2"
+		c, _, text := compose(t, o)
+		if strings.Contains(text, "&lt;") || strings.Contains(text, "&#") {
+			t.Errorf("%s: the text is escaped:\n%s", k, text)
+		}
+		inert(t, partText(t, c.Bytes, "text/html"))
 	}
-	if !strings.Contains(text, "> "+o.Text+"\n") || c.Subject != "[IT-1042] {{.Desk}} <b>" {
-		t.Errorf("changed:\n%s", text)
+}
+
+// inert fails on HTML that does more than to show text: on an element that
+// our mails do not have, on an attribute that loads something, on a link that
+// is not ours.
+func inert(t *testing.T, src string) {
+	t.Helper()
+	elements := " html head meta body div p br blockquote ul li table tbody tr td a span "
+	attributes := " style lang charset name content role cellpadding cellspacing border align bgcolor href "
+	z := html.NewTokenizer(strings.NewReader(src))
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return
+		case html.CommentToken:
+			t.Errorf("a comment: %s", z.Raw())
+		case html.StartTagToken, html.SelfClosingTagToken, html.EndTagToken:
+			tag := z.Token()
+			if !strings.Contains(elements, " "+tag.Data+" ") {
+				t.Errorf("an element that is not ours: %s", tag)
+			}
+			for _, a := range tag.Attr {
+				switch {
+				case !strings.Contains(attributes, " "+a.Key+" "), a.Key == "style" && strings.Contains(a.Val, "url("):
+					t.Errorf("an attribute that is not ours: %s", tag)
+				case a.Key == "href" && !strings.HasPrefix(a.Val, "mailto:support@example.com?") && a.Val != "https://desk.example.com/ticket/1042":
+					t.Errorf("a link that is not ours: %s", tag)
+				}
+			}
+		}
+	}
+}
+
+func TestT25_HTMLSaysWhatTheTextSays(t *testing.T) {
+	t.Parallel()
+	words := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	for _, k := range kinds {
+		o := occasion(k)
+		c, _, text := compose(t, o)
+		doc, err := html.Parse(strings.NewReader(partText(t, c.Bytes, "text/html")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for n := range doc.Descendants() {
+			if n.Type == html.TextNode {
+				b.WriteString(n.Data)
+			}
+			if n.Type == html.ElementNode && n.Data != "span" && n.Data != "a" {
+				b.WriteString(" ")
+			}
+		}
+		// What stands in the text for furniture: list marks, and the links behind the buttons.
+		var want []string
+		for line := range strings.Lines(text) {
+			line = strings.TrimPrefix(line, "  - ")
+			if label, _, ok := strings.Cut(line, ":  "); ok && strings.Contains(line, " <mailto:") {
+				line = label
+			}
+			want = append(want, line)
+		}
+		if diff := cmp.Diff(words(strings.Join(want, " ")), words(b.String())); diff != "" {
+			t.Errorf("%s: the HTML says something else (-text +HTML):\n%s", k, diff)
+		}
 	}
 }
 
@@ -599,7 +698,7 @@ func TestT23_ResultIsHeldAgainstWhatWasMeant(t *testing.T) {
 	if err := d.compare(good); err != nil {
 		t.Errorf("the mail itself: %v", err)
 	}
-	end := "--" + d.boundary + "--"
+	end, inner := "--"+d.outer+"--", "--"+d.boundary+"--"
 	for _, c := range []struct{ what, old, new string }{
 		{"a field more", "MIME-Version:", "Bcc: eve@example.net\r\nMIME-Version:"},
 		{"a field twice", "Precedence: bulk", "Precedence: bulk\r\nPrecedence: bulk"},
@@ -609,9 +708,14 @@ func TestT23_ResultIsHeldAgainstWhatWasMeant(t *testing.T) {
 		{"a recipient more", "<network@example.com>", "<network@example.com>, <eve@example.net>"},
 		{"another sender", "From: \"IT Service Desk\" <support@", "From: \"IT Service Desk\" <eve@"},
 		{"another text", "error 812", "error 813"},
+		{"another HTML", "VPN is down again</td>", "VPN is fine again</td>"},
+		{"a script", "</body>", "<script>alert(1)</script></body>"},
+		{"an inner part more", inner, "--" + d.boundary + "\r\nContent-Type: text/html\r\n\r\n<b>\r\n" + inner},
+		{"an inner part less", "Content-Type: text/html; charset=UTF-8", "Content-Type: text/plain; charset=UTF-8"},
+		{"another kind of parts", "multipart/alternative", "multipart/related"},
 		{"another file name", `filename=screenshot.png`, `filename=screenshot.exe`},
 		{"another file", "iVCJUIlQ", "iVCJUIlR"},
-		{"a part more", end, "--" + d.boundary + "\r\nContent-Type: text/html\r\n\r\n<b>\r\n" + end},
+		{"a part more", end, "--" + d.outer + "\r\nContent-Type: text/html\r\n\r\n<b>\r\n" + end},
 		{"a bare line end", "error 812", "error\n812"},
 		{"NUL", "error 812", "error\x00812"},
 		{"a long line", "error 812", strings.Repeat("x", 999)},

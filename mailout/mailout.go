@@ -5,9 +5,10 @@
 // administrator (Held), or the desk, because the server will never take this
 // mail (Refused).
 //
-// Every mail is plain text. What a requester wrote stands in it with a "> "
-// before each line, so that nobody's mail program can hand it back to us as
-// the command of a technician.
+// Every mail is plain text, with a twin in HTML that is made out of that text
+// and says the same. What a requester wrote stands in both with a "> " before
+// each line, so that nobody's mail program can hand it back to us as the
+// command of a technician.
 package mailout
 
 import (

@@ -12,7 +12,10 @@ import (
 	"deskd/triage/ticket"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var (
+	update  = flag.Bool("update", false, "rewrite the golden files")
+	htmlDir = flag.String("html", "", "an absolute folder to write the HTML of the golden mails to, to be looked at in a browser")
+)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
