@@ -3,7 +3,6 @@ package mailout
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"text/template"
 
 	gomail "github.com/wneessen/go-mail"
 
@@ -27,13 +25,6 @@ import (
 // Delimiter is the line at the top of every mail to technicians: what is
 // below it in an answer is not read. The quote cutter of triage knows it.
 const Delimiter = triage.Delimiter
-
-//go:embed templates/*.txt
-var templateFiles embed.FS
-
-// texts is parsed once at start; a template that does not parse stops every
-// test and every program.
-var texts = template.Must(template.New("mailout").ParseFS(templateFiles, "templates/*.txt"))
 
 // form is how a kind of mail looks from outside.
 type form struct {
@@ -125,15 +116,16 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 	if o.Kind == Acknowledgement && !o.Authenticated {
 		o = anonymous(o)
 	}
-	text, links, err := m.render(o)
+	l := m.language(o)
+	text, links, err := m.render(o, l)
 	if err != nil {
 		return nil, err
 	}
 	d := &draft{
 		id:      m.id.Signer.MessageID(o.Ticket.Number, o.Ticket.Key, o.Key, m.id.Host),
-		subject: m.subject(o),
+		subject: m.subject(o, l),
 		text:    text,
-		html:    twin{links: links.known(), language: "en", plain: f.auto == ""}.write(text),
+		html:    twin{links: links.known(), language: l.code, plain: f.auto == ""}.write(text),
 	}
 	sum := sha256.Sum256([]byte("boundary " + d.id)) // nobody can write it into a text before this mail exists
 	d.boundary = "deskd-" + hex.EncodeToString(sum[:16])
@@ -197,15 +189,15 @@ func anonymous(o Occasion) Occasion {
 }
 
 // subject gives the subject with the one tag that is right.
-func (m *Mailer) subject(o Occasion) string {
-	s := m.bareSubject(o.Ticket)
+func (m *Mailer) subject(o Occasion, l *language) string {
+	s := m.bareSubject(o.Ticket, l)
 	switch {
 	case o.Kind == Acknowledgement && !o.Authenticated:
-		s = "We have your request"
+		s = l.say("We have your request")
 	case o.Kind == Challenge:
-		s = "Was this you?"
+		s = l.say("Was this you?")
 	case o.Kind == Answer && o.Ticket.Number == 0:
-		s = "Your question to the desk"
+		s = l.say("Your question to the desk")
 	}
 	if tag := m.tag(o.Ticket); tag != "" {
 		s = tag + " " + s
@@ -213,10 +205,10 @@ func (m *Mailer) subject(o Occasion) string {
 	return shorten(s, maxSubject)
 }
 
-func (m *Mailer) bareSubject(t TicketView) string {
+func (m *Mailer) bareSubject(t TicketView, l *language) string {
 	s := triage.BareSubject(printable(t.Subject), append([]string{m.id.Prefix}, m.id.OldPrefixes...)...)
 	if s == "" {
-		return "(no subject)"
+		return l.say("(no subject)")
 	}
 	return shorten(s, maxSubject)
 }
@@ -268,65 +260,74 @@ func (l links) known() map[string]bool {
 	return all
 }
 
-// render fills in the template.
-func (m *Mailer) render(o Occasion) (string, links, error) {
+// render fills in the template of a language.
+func (m *Mailer) render(o Occasion, l *language) (string, links, error) {
 	t := o.Ticket
 	v := view{
-		Delimiter: Delimiter, Desk: m.id.Name, Tag: m.tag(t), Subject: m.bareSubject(t),
+		Delimiter: Delimiter, Desk: m.id.Name, Tag: m.tag(t), Subject: m.bareSubject(t, l),
 		Requester: person(t.Requester), Who: name(t.Requester), Actor: name(o.Actor),
-		Verified: o.Authenticated, Status: t.Status.Label(), Priority: string(t.Priority),
+		Verified: o.Authenticated, Status: l.say(t.Status.Label()), Priority: l.say(string(t.Priority)),
 		Team: short(t.Team), Assignee: short(t.Assignee),
-		Created: t.CreatedAt.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST"),
+		Created: l.date(t.CreatedAt.In(m.id.Location)),
 		Before:  short(o.Before), After: short(o.After),
 		Greeting: salutation(t.Requester.Name),
 		Text:     text(o.Text), Quote: quote(o.Text),
 	}
 	if t.CreatedAt.IsZero() {
-		v.Created = o.At.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
+		v.Created = l.date(o.At.In(m.id.Location))
+	}
+	for _, conveyed := range []*string{&v.Text, &v.Quote} {
+		if s, cut := strings.CutSuffix(*conveyed, goesOn); cut && len(o.Text) > maxText {
+			*conveyed = s + l.say(goesOn)
+		}
+	}
+	if o.Kind != MoveNotice && o.Kind != MergeNotice {
+		v.Before, v.After = l.say(v.Before), l.say(v.After)
 	}
 	v.Changed = v.Before != "" && v.After != "" && v.Before != v.After
 	if (o.Kind == AnswerNotice || o.Kind == TeamNotice) && o.Actor.Addr != "" {
 		v.Who = name(o.Actor)
 	}
 	for _, r := range o.Reasons {
-		v.Reasons = append(v.Reasons, long(r))
+		v.Reasons = append(v.Reasons, l.say(long(r)))
 	}
 	for _, n := range o.Notes {
-		v.Notes = append(v.Notes, long(n))
+		v.Notes = append(v.Notes, l.say(long(n)))
 	}
 	for _, a := range o.Attachments {
-		v.Files = append(v.Files, fmt.Sprintf("%s (%s)", fileName(a.Name), size(len(a.Data))))
+		v.Files = append(v.Files, fmt.Sprintf("%s (%s)", fileName(a.Name), l.size(len(a.Data))))
 	}
 	for _, n := range o.AttachmentNames {
-		v.Files = append(v.Files, fileName(n)+" (too large to send along)")
+		v.Files = append(v.Files, l.say(fileName(n)+" (too large to send along)"))
 	}
 	for _, e := range o.Effects {
-		e = triage.Effect{Line: long(e.Line), Before: short(e.Before), After: short(e.After)}
+		e = triage.Effect{Line: long(e.Line), Before: l.say(short(e.Before)), After: l.say(short(e.After))}
 		v.Effects = append(v.Effects, e)
 		v.Undo = v.Undo || e.Before != "" && e.Before != e.After
 	}
 	for _, t := range o.Told {
-		v.Told = append(v.Told, long(t))
+		v.Told = append(v.Told, l.told(long(t)))
 	}
 	for _, s := range o.Sections {
 		lines := make([]string, len(s.Lines))
-		for i, l := range s.Lines {
-			lines[i] = indent(l)
+		for i, line := range s.Lines {
+			lines[i] = indent(l.say(line))
 		}
-		v.Sections = append(v.Sections, Section{long(s.Title), lines})
+		v.Sections = append(v.Sections, Section{l.say(long(s.Title)), lines})
 	}
 	v.Public = forms[o.Kind].public || o.Public
 	if !t.DueAt.IsZero() {
-		v.Due = t.DueAt.In(m.id.Location).Format("Monday, 2 January 2006, 15:04 MST")
+		v.Due = l.date(t.DueAt.In(m.id.Location))
 	}
 	for _, f := range o.Errors {
-		v.Faults = append(v.Faults, triage.CommandError{Line: long(f.Line), Why: long(f.Why), Valid: long(f.Valid)})
+		v.Faults = append(v.Faults, triage.CommandError{Line: long(f.Line), Why: l.say(long(f.Why)), Valid: l.say(long(f.Valid))})
 	}
 	v.OneFault = len(v.Faults) == 1
 	v.News, v.Next = news(o, v)
-	v.Closing = "To answer, just reply to this mail."
+	v.News, v.Next = l.say(v.News), l.say(v.Next)
+	v.Closing = l.say("To answer, just reply to this mail.")
 	if t.Status == ticket.Resolved {
-		v.Closing = "Not solved yet? Just reply to this mail."
+		v.Closing = l.say("Not solved yet? Just reply to this mail.")
 	}
 	if !v.Public {
 		if m.id.PageURL != "" && t.Number != 0 {
@@ -342,11 +343,8 @@ func (m *Mailer) render(o Occasion) (string, links, error) {
 		}
 		v.Links.page = v.Page
 	}
-	var b strings.Builder
-	if err := texts.ExecuteTemplate(&b, string(o.Kind)+".txt", v); err != nil {
-		return "", links{}, err
-	}
-	return strings.TrimRight(b.String(), "\n") + "\n", v.Links, nil
+	text, err := m.wording.write(l.code, o.Kind, v)
+	return text, v.Links, err
 }
 
 // indent prepares the line of a section: what follows its first line end

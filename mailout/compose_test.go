@@ -208,6 +208,18 @@ func TestMailsReadAsTheGoldenFilesShow(t *testing.T) {
 	o.Errors = append(o.Errors, triage.CommandError{Line: "status: green", Why: `"green" is not a status`})
 	cases["command-error-without-ticket"] = o
 
+	for _, k := range kinds { // and each once to a German address
+		o := occasion(k)
+		o.To = []triage.Address{{Name: o.To[0].Name, Addr: strings.Replace(o.To[0].Addr, "example.com", "example.de", 1)}}
+		o.Ticket.Requester.Addr = "ann@example.de"
+		cases["de-"+string(k)] = o
+	}
+	for _, s := range ticket.Statuses() {
+		o = cases["de-"+string(StatusNotice)]
+		o.After, o.Ticket.Status = s.Label(), s
+		cases["de-status-notice-"+strings.ReplaceAll(s.Label(), " ", "-")] = o
+	}
+
 	for name, o := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -169,6 +171,10 @@ type Identity struct {
 	Location    *time.Location // in which times are shown; nil: UTC
 	PageURL     string         // base address of the page, "https://desk.example.com"; empty: not mentioned
 	Own         []string       // support addresses and their aliases: nothing is ever sent there (T18)
+
+	Language  string            // of mails; empty: English
+	Languages map[string]string // other languages by the recipients' domains, in lower case: "example.de": "de"
+	Templates string            // folder with templates that stand in for the built-in ones; empty: none
 }
 
 // Kind says what a mail is for. It chooses the template and the header.
@@ -265,6 +271,8 @@ type Mailer struct {
 	wait limits
 	dial dialer
 
+	wording wording
+
 	slots chan struct{} // one token for each connection that may be open
 
 	mu       sync.Mutex
@@ -296,13 +304,18 @@ func New(c Config, id Identity, log *slog.Logger) (*Mailer, error) {
 	if id.Location == nil {
 		id.Location = time.UTC
 	}
+	words, err := loadWording(id.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("mail out: templates: %w", err)
+	}
 	return &Mailer{
 		conf: c, id: id, log: log, host: host,
-		tls:   &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12},
-		wait:  standardLimits,
-		dial:  (&net.Dialer{}).DialContext,
-		slots: make(chan struct{}, c.Connections),
-		holds: make(map[string]hold),
+		tls:     &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12},
+		wait:    standardLimits,
+		dial:    (&net.Dialer{}).DialContext,
+		slots:   make(chan struct{}, c.Connections),
+		holds:   make(map[string]hold),
+		wording: words,
 	}, nil
 }
 
@@ -322,6 +335,11 @@ func (id Identity) validate() error {
 	}
 	if err := fit(id.Name); err != nil || id.Name == "" {
 		errs = append(errs, fmt.Errorf("name: %q cannot stand in From; give the desk a name of one line", id.Name))
+	}
+	for _, code := range append(slices.Collect(maps.Values(id.Languages)), id.Language) {
+		if code != "" && languageOf(code) == nil {
+			errs = append(errs, fmt.Errorf("language: %q is none that mails can be written in; choose one of %s", code, strings.Join(Languages(), ", ")))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -25,7 +25,8 @@ func identity() Identity {
 		Name: "IT Service Desk", Prefix: "IT", OldPrefixes: []string{"HELP"}, Host: "example.com",
 		Signer: triage.NewSigner([]byte("0123456789abcdef0123456789abcdef")),
 		ListID: "desk.example.com", Location: time.UTC, PageURL: "https://desk.example.com/",
-		Own: []string{"support@example.com", "helpdesk@example.com"},
+		Own:       []string{"support@example.com", "helpdesk@example.com"},
+		Languages: map[string]string{"example.de": German},
 	}
 }
 

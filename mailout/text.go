@@ -249,10 +249,13 @@ func text(s string) string {
 	}
 	s = strings.Trim(strings.Join(lines, "\n"), "\n")
 	if tooLong {
-		s += "\n\n[The text goes on. The rest is kept with the ticket.]"
+		s += "\n\n" + goesOn
 	}
 	return s
 }
+
+// goesOn ends a text that was cut.
+const goesOn = "[The text goes on. The rest is kept with the ticket.]"
 
 // quote gives the text with "> " before each line (T8).
 func quote(s string) string {
@@ -265,17 +268,6 @@ func quote(s string) string {
 		lines[i] = strings.TrimRight("> "+l, " ")
 	}
 	return strings.Join(lines, "\n")
-}
-
-// size shows a number of bytes.
-func size(n int) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d bytes", n)
-	case n < 1000*1000:
-		return fmt.Sprintf("%d kB", (n+500)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
 func short(s string) string { return oneLine(printable(s), 120) }
