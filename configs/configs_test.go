@@ -356,7 +356,7 @@ log: {level: debug, format: json}
 		DefaultTeam: "Blue", DefaultPriority: ticket.Low, Administrators: []string{"boss@example.org"},
 		Trust:    triage.Trust{Servers: []string{"mx.example.org"}, Borders: []string{"mx.example.org"}, ExchangeOnline: true},
 		OwnLists: []string{"all@example.org", "all.lists.example.org"}, Alerts: []string{"nagios@example.org"},
-		Secret: []byte("secret"), Location: time.UTC,
+		Secret: []byte("secret"), Location: s.Location(),
 	}
 	zone := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), zone); diff != "" {
