@@ -311,7 +311,7 @@ func (m *Mailer) render(o Occasion, l *language) (string, links, error) {
 	for _, s := range o.Sections {
 		lines := make([]string, len(s.Lines))
 		for i, line := range s.Lines {
-			lines[i] = indent(l.say(line))
+			lines[i] = indent(l.sayLine(line))
 		}
 		v.Sections = append(v.Sections, Section{l.say(long(s.Title)), lines})
 	}

@@ -90,8 +90,8 @@ func occasion(k Kind) Occasion {
 	case Answer:
 		o.To, o.Actor = []triage.Address{bob}, bob
 		o.Sections = []Section{
-			{"2 tickets are assigned to you:", []string{"[IT-1042] VPN is down again\nin progress, high, Ann Miller, 3 days old", "[IT-1051] Printer\nwaiting, low"}},
-			{"Ask for one of them with \"show 1042\".", nil},
+			{"2 tickets are assigned to you:", []string{"[IT-1042] VPN is down again\nin progress, high, from Ann Miller, 3 days ago", "[IT-1051] Printer\nwaiting, low"}},
+			{`For one of them write "show" and its number, or commands behind its number, as in "1042 take".`, nil},
 		}
 	case Challenge:
 		o.To, o.Actor = []triage.Address{bob}, bob

@@ -104,6 +104,22 @@ func (l *language) sayAll(list []string) []string {
 	return out
 }
 
+// sayLine gives a line of an answer in this language: a sentence, or lines of
+// which those below the first are facts in a list. What is quoted stays.
+func (l *language) sayLine(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		switch {
+		case strings.HasPrefix(line, ">"):
+		case i > 0:
+			lines[i] = strings.Join(l.sayAll(strings.Split(line, ", ")), ", ")
+		default:
+			lines[i] = l.say(line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // size shows a number of bytes.
 func (l *language) size(n int) string {
 	switch {
