@@ -91,8 +91,9 @@ type draft struct {
 	fields      []field // every other field that go-mail does not make by itself
 	text, html  string  // the same mail in two forms, with LF line ends
 	files       []Attachment
-	boundary    string // between the two forms
-	outer       string // between them and the files
+	boundary    string             // between the two forms
+	outer       string             // between them and the files
+	dkim        *gomail.DKIMSigner // nil: not signed
 }
 
 type field struct{ name, value string }
@@ -130,6 +131,7 @@ func (m *Mailer) draft(o Occasion) (*draft, error) {
 	sum := sha256.Sum256([]byte("boundary " + d.id)) // nobody can write it into a text before this mail exists
 	d.boundary = "deskd-" + hex.EncodeToString(sum[:16])
 	d.outer = "deskd-" + hex.EncodeToString(sum[16:])
+	d.dkim = m.signer(o.At)
 
 	if d.from, err = address(triage.Address{Name: m.id.Name, Addr: o.From}); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
@@ -429,7 +431,10 @@ func (d *draft) render() ([]byte, error) {
 	if !bytes.HasSuffix(b.Bytes(), []byte("\r\n")) {
 		b.WriteString("\r\n")
 	}
-	return b.Bytes(), nil
+	if d.dkim == nil {
+		return b.Bytes(), nil
+	}
+	return sign(d.dkim, b.Bytes())
 }
 
 // boundaries makes the library use ours, which are the same whenever the mail
@@ -497,6 +502,9 @@ func (d *draft) compare(b []byte) error {
 	want := map[string]bool{"From": true, "To": true, "Mime-Version": true, "Content-Type": true}
 	if len(d.cc) > 0 {
 		want["Cc"] = true
+	}
+	if d.dkim != nil {
+		want["Dkim-Signature"] = true
 	}
 	decoder := new(mime.WordDecoder)
 	for _, f := range d.fields {

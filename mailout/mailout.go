@@ -12,6 +12,7 @@
 package mailout
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -49,6 +50,8 @@ type Config struct {
 	Hello       string   `yaml:"hello"`       // name given in EHLO; the machine's name by default
 	Connections int      `yaml:"connections"` // kept open at most, 2 by default
 	CAFile      string   `yaml:"ca_file"`     // PEM file of further root certificates
+
+	DKIM DKIMConfig `yaml:"dkim"` // how our mails are signed
 }
 
 // Bounds of Config.Connections.
@@ -114,6 +117,11 @@ func (c Config) Validate() error {
 	}
 	if c.Connections < 1 || c.Connections > maxConnections {
 		complain("connections: %d is not between 1 and %d; %d is plenty for most desks", c.Connections, maxConnections, defaultConnections)
+	}
+	if err := c.DKIM.Validate(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			complain("dkim.%s", line)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -272,6 +280,7 @@ type Mailer struct {
 	dial dialer
 
 	wording wording
+	key     crypto.Signer // for DKIM; nil: mails are not signed
 
 	slots chan struct{} // one token for each connection that may be open
 
@@ -304,6 +313,12 @@ func New(c Config, id Identity, log *slog.Logger) (*Mailer, error) {
 	if id.Location == nil {
 		id.Location = time.UTC
 	}
+	var key crypto.Signer
+	if c.DKIM != (DKIMConfig{}) {
+		if key, err = c.DKIM.Key(); err != nil {
+			return nil, fmt.Errorf("mail out: dkim.key_file: %w", err)
+		}
+	}
 	words, err := loadWording(id.Templates)
 	if err != nil {
 		return nil, fmt.Errorf("mail out: templates: %w", err)
@@ -315,7 +330,7 @@ func New(c Config, id Identity, log *slog.Logger) (*Mailer, error) {
 		dial:    (&net.Dialer{}).DialContext,
 		slots:   make(chan struct{}, c.Connections),
 		holds:   make(map[string]hold),
-		wording: words,
+		wording: words, key: key,
 	}, nil
 }
 

@@ -64,11 +64,11 @@ func loadWording(dir string) (wording, error) {
 	if dir == "" {
 		return builtIn, nil
 	}
-	w, err := readWording(dir)
-	if err != nil {
-		return nil, err
-	}
 	var errs []error
+	w, err := readWording(dir)
+	if err != nil { // where a file cannot be read, the built-in one is tried
+		errs = append(errs, err)
+	}
 	said := map[string]bool{}
 	for _, l := range languages {
 		failed := map[Kind]bool{} // one complaint for each is enough
