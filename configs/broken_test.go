@@ -44,7 +44,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:1: listen: unknown key here; it belongs where the example has it: page.listen",
 		}},
 		{"unknown key like nothing", add, "colour: red\n", []string{
-			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"unknown key that may be a secret", pass, "    password:\n    " + canary + ": x\n", []string{
 			"4:14: mailboxes[0].password: nothing stands here; give it a value, or take the key out",
@@ -57,7 +57,7 @@ func brokenSettings(add string) []brokenRow {
 			"12:1: name: stands here for the second time, first on line 11; keep one of them",
 		}},
 		{"number as key", add, "1: A\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"second document", add, "---\nname: B\n", []string{
 			"11:1: a second document begins here and would be ignored; take out the line before it (--- or ...), or what follows",
@@ -102,7 +102,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:7: name: anchors (&), references (*) and tags (!) are not used in settings; put text that begins so into quotes",
 		}},
 		{"merge", add, "<<: {name: x}\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"not UTF-8", add, "name: \xff\n", []string{
 			"11:7: the file is not UTF-8 text; save it as UTF-8",
@@ -350,6 +350,32 @@ func brokenSettings(add string) []brokenRow {
 			`11:13: own_lists[0]: "a b" is neither a list's address nor its List-Id; write one such as all@example.org or all.lists.example.org`,
 			"11:20: own_lists[1]: support@example.org is a support address (mailboxes[0].address), and nothing is ever sent there; write another",
 			`12:22: monitoring_senders[0]: "nagios" is no mail address; write one such as ann@example.org`,
+		}},
+		{"languages", add, "language: fr\nlanguages: {example.de: deutsch, 'a b': de, Example.DE: de}\n", []string{
+			`11:11: language: "fr" is unknown; write en or de`,
+			`12:25: languages[example.de]: "deutsch" is unknown; write en or de`,
+			`12:41: languages[a b]: "a b" is no domain; write the part of the recipients' addresses after the @, such as example.de`,
+			"12:45: languages: names one thing twice; keep one of them",
+		}},
+		{"languages as a list", add, "languages: [de]\n", []string{
+			"11:12: languages: a list stands where pairs belong; write them beneath, indented, each as NAME: VALUE",
+		}},
+		{"templates missing", add, "templates: none\n", []string{
+			"11:12: templates: none does not exist; make the folder, or mend the path",
+		}},
+		{"templates that are wrong", add, "templates: words\n", []string{
+			"11:12: templates: words/reply.txt:2: bad character U+007D '}'; mend it, or remove the file to have the built-in one",
+			"11:12: templates: words/de/team-notice.txt:1: a mail to technicians must begin with the line {{.Delimiter}}; mend it, or remove the file to have the built-in one",
+		}},
+		{"signing without its key", smtp, smtp + "  dkim: {domain: example.org}\n", []string{
+			"7:9: smtp.dkim.selector: missing; write one such as desk2026",
+			"7:9: smtp.dkim.key_file: missing; name a PEM file with the private key; make one with: openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048",
+		}},
+		{"signing key open to others", smtp, smtp + "  dkim: {domain: example.org, selector: a, key_file: wide}\n", []string{
+			"7:54: smtp.dkim.key_file: wide may be read or changed by others (mode 0644); run: chmod 600 wide",
+		}},
+		{"signing key of another kind", smtp, smtp + "  dkim: {domain: example.org, selector: a, key_file: fine}\n", []string{
+			"7:54: smtp.dkim.key_file: fine holds no private key (RSA or Ed25519) in PEM form; make one with: openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048",
 		}},
 		{"closing too soon", add, "close_resolved_after: 5m\n", []string{
 			"11:23: close_resolved_after: 5m is too short for an answer; write 1h or more, or 0 for never",

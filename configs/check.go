@@ -3,6 +3,7 @@ package configs
 import (
 	"crypto/x509"
 	"errors"
+	"maps"
 	"net"
 	"net/mail"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"deskd/mailout"
 	"deskd/triage"
 )
 
@@ -39,6 +41,7 @@ func (c *checker) check() {
 	c.authentication()
 	c.page()
 	c.desk()
+	c.wording()
 	c.sorting()
 	c.storage()
 	c.operation()
@@ -178,12 +181,41 @@ func (c *checker) smtp() {
 		c.add("smtp.password", "missing; write password_file: with the path of a file that holds the password of %s, or username: \"\" for a server that asks for none", m.Username)
 	}
 	c.certificates("smtp.ca_file", &m.Server.CAFile)
+	c.signing(&m.Server.DKIM)
 	m.Server.SetDefaults()
 	conf := m.config()
 	if conf.Password == "" && conf.Username != "" {
 		conf.Password = hidden // its absence has been told of
 	}
 	c.adopt("smtp.", conf.Validate())
+}
+
+// signing checks the key for DKIM, a secret in a file, and makes its path
+// absolute.
+func (c *checker) signing(d *mailout.DKIMConfig) {
+	const key = "smtp.dkim.key_file"
+	if d.KeyFile == "" || c.about(key) {
+		return
+	}
+	path, err := c.path(d.KeyFile)
+	if err != nil {
+		c.fail(key, err)
+		return
+	}
+	d.KeyFile = path
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		c.fail(key, fileError(path, err))
+	case !info.Mode().IsRegular():
+		c.add(key, "%s is no file; name the file that holds the private key", path)
+	case private(path, info.Mode()) != nil:
+		c.fail(key, private(path, info.Mode()))
+	default:
+		if _, err := d.Key(); err != nil {
+			c.fail(key, err)
+		}
+	}
 }
 
 func (c *checker) teams() {
@@ -380,6 +412,33 @@ func (c *checker) desk() {
 	s.location = loc
 	if s.CloseAfter != 0 && s.CloseAfter < time.Hour {
 		c.add("close_resolved_after", "%s is too short for an answer; write 1h or more, or 0 for never", span(s.CloseAfter))
+	}
+}
+
+// wording checks in which languages and by which templates mails are written.
+func (c *checker) wording() {
+	s := c.s
+	c.oneOf("language", s.Language, mailout.Languages()...)
+	for _, domain := range slices.Sorted(maps.Keys(s.Languages)) {
+		key := "languages[" + domain + "]"
+		if c.about(key) {
+			continue
+		}
+		if !isHostName(domain) {
+			c.add(key, "%q is no domain; write the part of the recipients' addresses after the @, such as example.de", domain)
+		}
+		c.oneOf(key, s.Languages[domain], mailout.Languages()...)
+	}
+	if s.Templates == "" || c.about("templates") {
+		return
+	}
+	path, err := c.path(s.Templates)
+	if err == nil {
+		s.Templates = path
+		err = mailout.CheckTemplates(path)
+	}
+	if err != nil {
+		c.fail("templates", err)
 	}
 }
 

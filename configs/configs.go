@@ -43,6 +43,9 @@ type Settings struct {
 	SubjectPrefix     string            `yaml:"subject_prefix"` // of the tag, "IT" in [IT-1042]
 	OldPrefixes       []string          `yaml:"old_subject_prefixes"`
 	TimeZone          string            `yaml:"time_zone"`    // IANA name
+	Language          string            `yaml:"language"`     // of mails
+	Languages         map[string]string `yaml:"languages"`    // other ones, by the recipients' domains in lower case
+	Templates         string            `yaml:"templates"`    // folder with templates for mails, an absolute path once loaded; empty: none
 	DefaultTeam       string            `yaml:"default_team"` // Helpdesk, or else the first team
 	DefaultPriority   ticket.Priority   `yaml:"default_priority"`
 	Rules             []triage.Rule     `yaml:"rules"` // triage.DefaultRules when the file has none; empty when it says []
@@ -124,6 +127,7 @@ func defaults() *Settings {
 		Name:            "IT Service Desk",
 		SubjectPrefix:   "IT",
 		TimeZone:        "UTC",
+		Language:        mailout.English,
 		DefaultPriority: ticket.Medium,
 		CloseAfter:      7 * 24 * time.Hour,
 		Limits: Limits{

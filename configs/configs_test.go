@@ -1,6 +1,10 @@
 package configs
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -85,6 +89,13 @@ func TestF41_BrokenSettingsAreToldAllAtOnceWithPlaceAndRemedy(t *testing.T) {
 	write(t, dir, "weak.key", "c0ffee\n", 0o600)
 	write(t, dir, "odd.key", canary+"\n", 0o600)
 	write(t, dir, "no.pem", "hello\n", 0o644)
+	for _, folder := range []string{"words", "words/de"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, dir, "words/reply.txt", "{{.Text}}\n{{.}x\n", 0o600)
+	write(t, dir, "words/de/team-notice.txt", "Neu: {{.Tag}}\n", 0o600)
 	env := environ("FINE", canary, "EMPTY", "", "WEAK", "c0ffee")
 
 	const add = "" // as old: new is written at the end, from line 11
@@ -280,8 +291,24 @@ func TestEverythingThatIsSetArrives(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "imap", canary+"\r\n", 0o600)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "dkim.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), 0o600)
+	if err := os.Mkdir(filepath.Join(dir, "words"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "words/reply.txt", "{{.Text}}\n", 0o600)
 	s := mustParse(t, `
 name: Werkstatt
+language: de
+languages: {Example.COM: en}
+templates: words
 subject_prefix: WS2
 old_subject_prefixes: [IT]
 time_zone: Europe/Vienna
@@ -289,7 +316,7 @@ mailboxes:
   - {address: Support@Example.org, aliases: [Help@example.org], server: "127.0.0.1:1143", security: none,
      username: 007, password_file: imap, import: 2026-01-31, poll: 45s, batch_bytes: 1MiB, max_mail: 10MiB}
   - {address: second@example.org, server: imap.example.org, password_env: SECOND}
-smtp: {address: "localhost:25", security: none, username: ""}
+smtp: {address: "localhost:25", security: none, username: "", dkim: {domain: example.org, selector: desk2026, key_file: dkim.pem}}
 teams:
   - {name: Blue, list: blue@example.org}
   - {name: Green, list: green@example.org, roster: [Ann@example.org]}
@@ -333,6 +360,10 @@ log: {level: debug, format: json}
 		{"url without slash", s.Page.URL, "https://desk.example.org"},
 		{"database with an escaped password", s.Database.Reveal(), "postgres://deskd:p%40ss%2Fword%25@db.example.org/deskd"},
 		{"zone", s.Location().String(), "Europe/Vienna"},
+		{"language", s.Language, "de"},
+		{"language of a domain, in lower case", s.Languages["example.com"], "en"},
+		{"templates as a whole path", s.Templates, filepath.Join(dir, "words")},
+		{"signing", s.Mailout().DKIM, mailout.DKIMConfig{Domain: "example.org", Selector: "desk2026", KeyFile: filepath.Join(dir, "dkim.pem")}},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %v, want %v", c.key, c.got, c.want)

@@ -224,9 +224,48 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
 			}
 			d.addAt(p, path, "%s stands where settings belong; write them beneath, indented: %s", kindOf(n), strings.Join(keysOf(v.Type()), ", "))
 		}
+	case reflect.Map: // words of the writer's own, such as domains
+		pairs, ok := pairsOf(n)
+		if !ok {
+			d.addAt(p, path, "%s stands where pairs belong; write them beneath, indented, each as NAME: VALUE", kindOf(n))
+			return
+		}
+		d.words(pairs, v, path)
 	default:
 		panic(fmt.Sprintf("configs: no way to read a %s (%s)", v.Type(), path))
 	}
+}
+
+// pairsOf gives the pairs of a mapping.
+func pairsOf(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// words reads the pairs of a mapping whose keys are not ours. They are kept in
+// lower case.
+func (d *decoder) words(pairs []*ast.MappingValueNode, v reflect.Value, path string) {
+	all := reflect.MakeMap(v.Type())
+	for _, pair := range pairs {
+		key, ok := textOf(pair.Key)
+		if key = strings.ToLower(key); !ok || key == "" {
+			d.addAt(at(pair.Key.GetToken()), path, "%s stands where a name belongs; write NAME: VALUE", kindOf(pair.Key))
+			continue
+		}
+		if all.MapIndex(reflect.ValueOf(key)).IsValid() {
+			d.addAt(at(pair.Key.GetToken()), path, "names one thing twice; keep one of them")
+			continue
+		}
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.value(pair.Value, value, path+"["+key+"]")
+		all.SetMapIndex(reflect.ValueOf(key), value)
+	}
+	v.Set(all)
 }
 
 // isScalar says whether one word in the file makes up a value of the type.

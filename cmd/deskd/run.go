@@ -180,6 +180,7 @@ func identity(s *configs.Settings, rules *triage.Rules) mailout.Identity {
 	id := mailout.Identity{
 		Name: s.Name, Prefix: s.SubjectPrefix, OldPrefixes: s.OldPrefixes, Host: host(s), Signer: rules.Signer(),
 		ListID: strings.ReplaceAll(s.Mailboxes[0].Address, "@", "."), Location: s.Location(), PageURL: s.Page.URL,
+		Language: s.Language, Languages: s.Languages, Templates: s.Templates,
 	}
 	for _, m := range s.Mailboxes {
 		id.Own = append(append(id.Own, m.Address), m.Aliases...)
