@@ -315,7 +315,7 @@ func (s *Settings) Warnings() []string {
 		people += len(t.Roster)
 	}
 	t := s.Authentication
-	proof := len(t.Servers) > 0 || t.ExchangeOnline || t.ExchangeInternal || t.AuthenticatedHops || t.Network
+	proof := len(t.Servers) > 0 || t.ExchangeOnline || t.ExchangeInternal || t.AuthenticatedHops || t.VerifyDKIM || t.Network
 	switch {
 	case people == 0:
 		w = append(w, "teams: no roster names a technician; nobody can give commands by mail")

@@ -452,6 +452,7 @@ func TestWarningsTellWhatIsSeldomMeant(t *testing.T) {
 		{"minimal", "", []string{"authentication: nothing", "page.url"}},
 		{"sound", "authentication: {servers: [mx]}\npage: {url: https://desk}\n", nil},
 		{"every sender believed", "authentication: {network: true}\npage: {listen: ''}\n", []string{"authentication.network"}},
+		{"own look at signatures", "authentication: {verify_dkim: true}\npage: {listen: ''}\n", nil},
 		{"hops of nobody", "authentication: {authenticated_hops: true}\npage: {listen: ''}\n", []string{"authentication.authenticated_hops"}},
 		{"hops of a border", "authentication: {authenticated_hops: true, borders: [mx]}\npage: {listen: ''}\n", nil},
 		{"hops of a server", "authentication: {authenticated_hops: true, servers: [mx]}\npage: {listen: ''}\n", nil},

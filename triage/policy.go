@@ -46,6 +46,7 @@ type Trust struct {
 	ExchangeOnline    bool     `yaml:"exchange_online"`    // the topmost field counts although it names no server
 	ExchangeInternal  bool     `yaml:"exchange_internal"`  // X-MS-Exchange-Organization-AuthAs: Internal counts
 	AuthenticatedHops bool     `yaml:"authenticated_hops"` // a login noted in the border's own Received field counts (ESMTPSA)
+	VerifyDKIM        bool     `yaml:"verify_dkim"`        // we look into the DKIM signatures ourselves, and an aligned one counts
 	Network           bool     `yaml:"network"`            // the mailbox only gets internal mail: every From is believed
 }
 

@@ -95,10 +95,8 @@ func (r *Rules) prove(m *Message) (proof, why string) {
 	if proof, why, decided := judge(said, from, server); decided {
 		return proof, why
 	}
-	for _, d := range m.DKIM {
-		if d.Result == "pass" && strings.EqualFold(d.Props["header.d"], from) {
-			return "dkim by deskd", "the DKIM signature of " + from + " verifies"
-		}
+	if own, why := ownCheck(m, from); own != "" {
+		return own, why
 	}
 	if t.ExchangeInternal {
 		if v := values(m, "X-MS-Exchange-Organization-AuthAs"); len(v) == 1 && strings.EqualFold(strings.TrimSpace(v[0]), "Internal") {
@@ -110,13 +108,36 @@ func (r *Rules) prove(m *Message) (proof, why string) {
 			return "login at " + m.Received[0].By, "our server noted the login " + login
 		}
 	}
-	switch {
+	switch _, why := ownCheck(m, from); {
+	case t.VerifyDKIM && why != "":
+		return "", why
+	case t.VerifyDKIM && len(t.Servers) == 0 && !t.ExchangeOnline:
+		return "", "the mail bears no DKIM signature"
 	case len(t.Servers) == 0 && !t.ExchangeOnline:
 		return "", "no mail server is named in the settings whose word on senders counts"
 	case server == "":
 		return "", "our mail server wrote no result about this mail"
 	}
 	return "", "our mail server vouches for nothing that fits " + from
+}
+
+// ownCheck reads what our own look at the signatures found. Without a proof it
+// says what came of the signature that was nearest to one.
+func ownCheck(m *Message, from string) (proof, why string) {
+	for _, d := range m.DKIM {
+		domain := d.Props["header.d"]
+		switch {
+		case d.Result == "pass" && lowerASCII(domain) == from:
+			return "dkim by deskd", "the DKIM signature of " + from + " verifies"
+		case why == "" || lowerASCII(domain) == from:
+			why = "the DKIM signature"
+			if domain != "" {
+				why += " of " + clip(domain, 100)
+			}
+			why += " proves nothing: " + clip(d.Props["reason"], 200)
+		}
+	}
+	return "", why
 }
 
 // speaks says whether a field is about the sender at all.

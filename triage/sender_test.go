@@ -214,3 +214,40 @@ func TestRosterAddressesAreComparedInAnyCase(t *testing.T) {
 		}
 	}
 }
+
+func TestT01OwnLookAtSignaturesCountsForTheDomainInFromOnly(t *testing.T) {
+	t.Parallel()
+	signature := func(result, domain string) AuthResult {
+		return AuthResult{"dkim", result, map[string]string{"header.d": domain, "reason": "of a reason"}}
+	}
+	for _, c := range []struct {
+		name  string
+		found []AuthResult
+		proof string
+		why   string
+	}{
+		{"signed", []AuthResult{signature("pass", "example.com")}, "dkim by deskd", "the DKIM signature of example.com verifies"},
+		{"in capitals", []AuthResult{signature("pass", "Example.COM")}, "dkim by deskd", ""},
+		{"signed by a list, too", []AuthResult{signature("neutral", "lists.example"), signature("pass", "example.com")}, "dkim by deskd", ""},
+		{"broken", []AuthResult{signature("fail", "example.com")}, "", "proves nothing: of a reason"},
+		{"of another domain", []AuthResult{signature("pass", "evil.example")}, "", "of evil.example"},
+		{"of the domain above", []AuthResult{signature("pass", "com")}, "", "proves nothing"},
+		{"a letter that folds to ASCII", []AuthResult{signature("pass", "ex\u0430mple.com")}, "", "proves nothing"},
+		{"the long s", []AuthResult{signature("pass", "example.com\u017f")}, "", "proves nothing"},
+		{"none", nil, "", "the mail bears no DKIM signature"},
+	} {
+		m := written("noah@example.com", "x", "y")
+		m.DKIM = c.found
+		r := desk(t, func(p *Policy) { p.Trust = Trust{VerifyDKIM: true} })
+		if got := r.sender(m); got.Proof != c.proof || !strings.Contains(got.Why, c.why) {
+			t.Errorf("%s: got %+v", c.name, got)
+		}
+	}
+	// What our own server says comes first.
+	m := written("noah@example.com", "x", "y")
+	m.AuthResults = []AuthResults{results("mx.example.com", 0, "dmarc=fail")}
+	m.Header, m.DKIM = []Field{{"Authentication-Results", "…"}}, []AuthResult{signature("pass", "example.com")}
+	if got := desk(t).sender(m); got.Authenticated {
+		t.Errorf("against our server's dmarc=fail: got %+v", got)
+	}
+}

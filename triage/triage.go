@@ -134,7 +134,7 @@ type Message struct {
 
 	AuthResults []AuthResults
 	Received    []Received
-	DKIM        []AuthResult // what our own verification found, where it is switched on
+	DKIM        []AuthResult // what our own look at the signatures found, where it is switched on; "reason" among the Props
 
 	Size       int64
 	SHA256     [32]byte // of the raw bytes

@@ -76,8 +76,14 @@ func (c *checkCmd) Run(e env) error {
 	raws := checkDatabase(e.ctx, l, s)
 	log := slog.New(slog.DiscardHandler)
 	for i, conf := range s.Mailin() {
-		raws := checkMailbox(e.ctx, l, fmt.Sprintf("mailboxes[%d]", i), conf, raws[conf.Address], log)
-		for _, line := range proofs(raws, rules, s.Authentication, s.MailLimits()) {
+		kept := raws[conf.Address]
+		raws := checkMailbox(e.ctx, l, fmt.Sprintf("mailboxes[%d]", i), conf, kept, log)
+		v := verifier(s.Authentication)
+		if v != nil && len(kept) == 0 {
+			v = nil // of these there is the header alone
+			l.warn("mailbox %s: signatures are looked at here once the desk keeps mails", conf.Address)
+		}
+		for _, line := range proofs(e.ctx, raws, rules, s.Authentication, s.MailLimits(), v) {
 			l.warn("mailbox %s: %s", conf.Address, line)
 		}
 	}
@@ -185,15 +191,23 @@ func checkMailbox(ctx context.Context, l *checklist, at string, conf mailin.Conf
 }
 
 // proofs tells what recent mails say of their senders, and what the rules make
-// of it, mail by mail (T1, T2). Only the header is looked at.
-func proofs(raws [][]byte, rules *triage.Rules, trust triage.Trust, limits mailin.Limits) []string {
+// of it, mail by mail (T1, T2). Only the header is looked at, unless v is to
+// look into signatures.
+func proofs(ctx context.Context, raws [][]byte, rules *triage.Rules, trust triage.Trust, limits mailin.Limits, v *mailin.Verifier) []string {
 	if len(raws) == 0 {
 		return []string{"no recent mail to look for proofs of senders in"}
 	}
 	said, proven, doubted, above := tally{}, tally{}, tally{}, tally{}
 	refused := 0 // technicians' mails whose commands change nothing
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
 	for _, raw := range raws {
 		m := mailin.ParseHeader(raw, int64(len(raw)), limits)
+		if v != nil && !rules.Sender(&m).Authenticated {
+			whole := mailin.Parse(raw, limits)
+			v.Verify(ctx, raw, &whole)
+			m.DKIM = whole.DKIM
+		}
 		for _, name := range statements(&m) {
 			said[name]++
 		}
@@ -219,11 +233,19 @@ func proofs(raws [][]byte, rules *triage.Rules, trust triage.Trust, limits maili
 	lines = append(lines, said.lines("%s: in %d of them")...)
 	lines = append(lines, above.lines("what your server says stands below a Received field by %q in %d of them, and so may have come with them; "+
 		"if that host is yours, name it under authentication.borders")...)
-	if len(trust.Servers) == 0 && len(said) > 0 {
+	if len(trust.Servers) == 0 && !trust.VerifyDKIM && len(said) > 0 {
 		lines = append(lines, "name your own mail server under authentication.servers, and only if it removes such fields from mail that comes in. "+
 			"A pass is for a domain: it proves a colleague's name only if your server lets people send as nobody but themselves")
 	}
 	return lines
+}
+
+// verifier looks into signatures where the settings want that, else nil.
+func verifier(t triage.Trust) *mailin.Verifier {
+	if !t.VerifyDKIM {
+		return nil
+	}
+	return mailin.NewVerifier()
 }
 
 // tally counts mails by what they have in common.
@@ -257,6 +279,9 @@ func statements(m *triage.Message) []string {
 		if strings.EqualFold(f.Name, "X-MS-Exchange-Organization-AuthAs") {
 			all = append(all, "X-MS-Exchange-Organization-AuthAs: "+strings.TrimSpace(f.Value))
 		}
+	}
+	for _, d := range m.DKIM {
+		all = append(all, "a DKIM signature that we looked into: "+d.Result)
 	}
 	if len(m.Received) > 0 && strings.Contains(m.Header[m.Received[0].Pos].Value, "(Authenticated sender: ") {
 		all = append(all, "a login noted in Received by "+m.Received[0].By)

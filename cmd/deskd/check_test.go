@@ -41,7 +41,7 @@ func TestT1CheckSaysWhatTheRulesMakeOfRecentMail(t *testing.T) {
 		`what your server says stands below a Received field by "b.example.net" in 1 of them, and so may have come with them; if that host is yours, name it under authentication.borders`,
 		`what your server says stands below a Received field by "z.example.net" in 1 of them, and so may have come with them; if that host is yours, name it under authentication.borders`,
 	}
-	if diff := cmp.Diff(want, proofs(raws, rules, trust, mailin.Limits{})); diff != "" {
+	if diff := cmp.Diff(want, proofs(t.Context(), raws, rules, trust, mailin.Limits{}, nil)); diff != "" {
 		t.Error(diff)
 	}
 }

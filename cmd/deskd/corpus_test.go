@@ -108,7 +108,7 @@ func expectations(t *testing.T) []expectation {
 func (e expectation) read(t *testing.T, rules *triage.Rules) explained {
 	t.Helper()
 	if e.Kind == "" || e.Kind == "message" {
-		return explainFile(e.path, rules, mailin.Limits{})
+		return explainFile(t.Context(), e.path, rules, mailin.Limits{}, nil)
 	}
 	body, err := os.ReadFile(e.path)
 	if err != nil {
@@ -123,7 +123,7 @@ func (e expectation) read(t *testing.T, rules *triage.Rules) explained {
 	if err := os.WriteFile(wrapped, append([]byte(head), body...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return explainFile(wrapped, rules, mailin.Limits{})
+	return explainFile(t.Context(), wrapped, rules, mailin.Limits{}, nil)
 }
 
 // The three ways in which texts are made comparable.

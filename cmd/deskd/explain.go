@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,7 @@ type explained struct {
 	FinalRecipient []string     `json:"final_recipient,omitempty"`
 	Status         []string     `json:"status,omitempty"`
 	Action         []string     `json:"action,omitempty"`
+	Signatures     []string     `json:"signatures,omitempty"` // what came of our own look at them
 	Faults         []string     `json:"faults,omitempty"`
 
 	MailKind      string                `json:"mail_kind"`
@@ -109,7 +111,7 @@ func (c *explainCmd) Run(e env) error {
 	all := make([]explained, 0, len(c.Files))
 	failed := 0
 	for _, f := range c.Files {
-		x := explainFile(f, rules, limits)
+		x := explainFile(e.ctx, f, rules, limits, verifier(policy.Trust))
 		if x.Error != "" {
 			failed++
 		}
@@ -155,7 +157,7 @@ func readMail(path string, limit int64) (raw []byte, size int64, err error) {
 	return raw, max(info.Size(), int64(len(raw))), err
 }
 
-func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explained {
+func explainFile(ctx context.Context, path string, rules *triage.Rules, limits mailin.Limits, v *mailin.Verifier) explained {
 	limit := limits.Mail
 	if limit == 0 {
 		limit = 25 << 20
@@ -171,6 +173,9 @@ func explainFile(path string, rules *triage.Rules, limits mailin.Limits) explain
 		m = mailin.ParseHeader(raw, size, limits)
 	} else {
 		m = mailin.Parse(raw, limits)
+	}
+	if v != nil {
+		v.Verify(ctx, raw, &m)
 	}
 	if m.SHA256 == ([32]byte{}) {
 		m.SHA256 = sha256.Sum256(raw)
@@ -214,6 +219,9 @@ func (x *explained) fill(m *triage.Message, d *triage.Decision, c triage.Command
 		x.From = m.Shown.Addr
 	}
 	x.TextBody, x.OtherText, x.ReplyText, x.blocks = m.Text(), m.OtherText, d.NewText, d.Blocks
+	for _, d := range m.DKIM {
+		x.Signatures = append(x.Signatures, strings.TrimSpace(fmt.Sprintf("%s %s: %s", d.Result, d.Props["header.d"], d.Props["reason"])))
+	}
 	for _, a := range m.Attachments {
 		out := attachment{ContentType: a.Type, Size: a.Size, SHA256: a.SHA256, Inline: a.Inline, Note: a.Note}
 		if a.Name != "" {
@@ -263,6 +271,9 @@ func (x *explained) print(w io.Writer) {
 		proven = "proven"
 	}
 	line("Sender", fmt.Sprintf("%s, %s: %s", x.Sender.Role, proven, x.Sender.Why))
+	for _, s := range x.Signatures {
+		line("Signature", s)
+	}
 	line("Kind", strings.TrimSuffix(x.MailKind+": "+x.KindWhy, ": "))
 	if x.Match.Ticket != 0 {
 		line("Belongs to", fmt.Sprintf("%d by %s", x.Match.Ticket, x.Match.How))

@@ -74,7 +74,7 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	defer db.Close()
 
 	d := desk.New(desk.Options{
-		Store: db, Rules: rules, Mailer: mailer, Host: host(s), Limits: s.MailLimits(),
+		Store: db, Rules: rules, Mailer: mailer, Host: host(s), Limits: s.MailLimits(), DKIM: verifier(s.Authentication),
 		Answers: desk.AnswerLimits{
 			Hour: s.Limits.AnswersPerAddressHour, Day: s.Limits.AnswersPerAddressDay,
 			Unproved: s.Limits.UnauthenticatedInterval, Overall: s.Limits.AnswersPerHour,

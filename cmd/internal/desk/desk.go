@@ -31,6 +31,7 @@ type Options struct {
 	Mailer      *mailout.Mailer
 	Host        string // domain of our Message-IDs, as the Mailer has it
 	Limits      mailin.Limits
+	DKIM        *mailin.Verifier // looks into signatures; nil: nobody does
 	Answers     AnswerLimits
 	NoticeBytes int64            // attachments go along with a notice up to this many bytes in all; 0 means 5 MiB
 	CloseAfter  time.Duration    // resolved tickets close by themselves after that; 0 means never
@@ -197,6 +198,7 @@ func (d *Desk) attempt(ctx context.Context, mails []*mail) error {
 		todo = append(todo, m)
 	}
 	d.read(ctx, todo)
+	d.vouch(ctx, todo)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
