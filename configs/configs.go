@@ -306,9 +306,9 @@ func (s *Settings) Secret() ([]byte, error) {
 	return key, nil
 }
 
-// Warnings tells what is allowed and yet seldom meant, one line each, for the
-// log at the start and for `deskd check`.
-func (s *Settings) Warnings() []string {
+// Risks tells what the settings allow, or leave undone, that nobody should
+// forget: it is also shown on the page for as long as it is so. One line each.
+func (s *Settings) Risks() []string {
 	var w []string
 	people := len(s.Administrators)
 	for _, t := range s.Teams {
@@ -323,8 +323,16 @@ func (s *Settings) Warnings() []string {
 		w = append(w, "authentication: nothing is set, so no sender can be proven; commands by mail change nothing until it is")
 	}
 	if t.Network {
-		w = append(w, "authentication.network: every From address is believed; whoever can send to the mailbox can give commands in a technician's name")
+		w = append(w, "authentication.network: EVERY From address is believed; whoever can send to the mailbox can give commands in a technician's name. "+
+			"Set it to false unless the mailbox can get no mail from outside")
 	}
+	return w
+}
+
+// Warnings tells what is allowed and yet seldom meant, the risks first, one
+// line each, for the log at the start and for `deskd check`.
+func (s *Settings) Warnings() []string {
+	w, t := s.Risks(), s.Authentication
 	if t.AuthenticatedHops && len(t.Servers) == 0 && len(t.Borders) == 0 {
 		w = append(w, "authentication.authenticated_hops: has no effect while neither servers nor borders name the host that notes the login")
 	}

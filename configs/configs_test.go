@@ -462,6 +462,11 @@ func TestWarningsTellWhatIsSeldomMeant(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
+	for more, want := range map[string]int{"": 1, "authentication: {network: true}\n": 1, "authentication: {servers: [mx]}\n": 0} {
+		if got := mustParse(t, minimal+more, t.TempDir(), environ()).Risks(); len(got) != want {
+			t.Errorf("%q: risks %q, want %d", more, got, want)
+		}
+	}
 	alone := strings.Replace(minimal, "    roster: [ann@example.org]\n", "page: {listen: ''}\n", 1)
 	if got := mustParse(t, alone, t.TempDir(), environ()).Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "teams:") {
 		t.Errorf("desk without technicians: got %q", got)

@@ -40,6 +40,7 @@ type checklist struct {
 
 func (l *checklist) good(format string, a ...any) { l.line("ok  ", format, a...) }
 func (l *checklist) warn(format string, a ...any) { l.line("note", format, a...) }
+func (l *checklist) risk(format string, a ...any) { l.line("RISK", format, a...) }
 func (l *checklist) fail(format string, a ...any) { l.bad++; l.line("BAD ", format, a...) }
 func (l *checklist) line(mark, format string, a ...any) {
 	for i, s := range strings.Split(printableLines(fmt.Sprintf(format, a...)), "\n") {
@@ -66,7 +67,12 @@ func (c *checkCmd) Run(e env) error {
 	}
 	l := &checklist{out: e.out}
 	l.good("settings: %s, %d mailboxes, %d teams, %d rules", c.Config, len(s.Mailboxes), len(s.Teams), len(s.Rules))
-	for _, w := range s.Warnings() {
+	risks := s.Risks()
+	for i, w := range s.Warnings() {
+		if i < len(risks) {
+			l.risk("%s", w)
+			continue
+		}
 		l.warn("%s", w)
 	}
 	rules, err := triage.New(s.Policy(checkKey(e.ctx, l, s)))
@@ -90,6 +96,10 @@ func (c *checkCmd) Run(e env) error {
 	checkSMTP(e.ctx, l, s, rules, log)
 	if l.bad > 0 {
 		return fmt.Errorf("%d of the checks above are BAD", l.bad)
+	}
+	if len(risks) > 0 {
+		fmt.Fprintln(e.out, "\nEverything answers, and the settings carry the RISK above.")
+		return nil
 	}
 	fmt.Fprintln(e.out, "\nEverything that was looked at is in order.")
 	return nil

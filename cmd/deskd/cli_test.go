@@ -180,6 +180,7 @@ page: {listen: 127.0.0.1:0}
 		{"database out of reach", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"run"}, exitFailed, []string{"deskd: database: ", "; look whether the database runs"}},
 		{"database out of reach, looked at", sound + "database: postgres://u:canary@" + nobody + "/d\n", []string{"check"}, exitFailed, []string{"BAD   database: ", "; look whether the database runs"}},
 		{"database is none", sound + "database: deskd.yaml\n", []string{"tickets"}, exitFailed, []string{"database: ", "; look whether the file is there"}},
+		{"every sender believed", sound + "authentication: {network: true}\n", []string{"check"}, exitFailed, []string{"RISK  authentication.network: EVERY From address is believed"}},
 		{"servers out of reach", sound, []string{"check"}, exitFailed, []string{"BAD", "support@example.com: mailboxes[0].server: ", "smtp.address: ", nobody, "; look at"}},
 		{"lost key", sound + "database: file:begun.db\n", []string{"run"}, exitUsage, []string{"\ndeskd.yaml: key_file: ", "deskd.key", "put the key back"}},
 		{"lost key, looked at", sound + "database: begun.db\nkey_file: my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:7:11: key_file: ", "my.key", "put the key back"}},

@@ -21,6 +21,7 @@ type dashboard struct {
 	Chart      chart
 	Unanswered []ticketRow
 	Flow       flow
+	Risks      []string
 }
 
 // figure is one of the large numbers.
@@ -58,6 +59,7 @@ func (p *page) dashboard(r *http.Request, now time.Time) (made, error) {
 		Priorities: ticket.Priorities(),
 		Chart:      p.chart(o.PerDay[:], now),
 		Flow:       f,
+		Risks:      p.risks,
 		Total:      p.teamRow("All teams", "/queue/"+everything, nil),
 	}
 	names := make([]string, 0, len(p.teams))

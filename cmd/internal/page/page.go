@@ -51,6 +51,7 @@ type Options struct {
 	Hosts    []string         // Host names answered to besides loopback ones, with any port (T39)
 	Version  string
 	Log      *slog.Logger // nil: nothing is logged
+	Risks    []string     // what the settings allow and nobody should forget, one sentence each
 
 	// Attachment takes one part out of a raw mail.
 	Attachment func(raw []byte, part string) (data []byte, a triage.Attachment, err error)
@@ -76,6 +77,7 @@ type page struct {
 	zone       *time.Location
 	hosts      map[string]bool
 	version    string
+	risks      []string
 	log        *slog.Logger
 	attachment func(raw []byte, part string) ([]byte, triage.Attachment, error)
 	held       func() string
@@ -115,7 +117,7 @@ func newPage(o Options) (*page, error) {
 	}
 	p := &page{
 		source: o.Source, now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
-		version: o.Version, log: o.Log, attachment: o.Attachment, held: o.Held,
+		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment, held: o.Held,
 		hosts: map[string]bool{}, downloads: make(chan struct{}, mostLoads),
 	}
 	if p.now == nil {
