@@ -37,6 +37,9 @@ func brokenSettings(add string) []brokenRow {
 		{"unknown key", server, "    servr: imap.example.org\n", []string{
 			"3:5: mailboxes[0].servr: unknown key; did you mean server?",
 		}},
+		{"strict about something unknown", add, "authentication: {servers: [mx], strict_for: [close, resolve]}\n", []string{
+			`11:53: authentication.strict_for[1]: "resolve" is unknown; write close or batch`,
+		}},
 		{"unknown key with dash", add, "time-zone: UTC\n", []string{
 			"11:1: time-zone: unknown key; did you mean time_zone?",
 		}},

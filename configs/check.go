@@ -39,6 +39,7 @@ func (c *checker) check() {
 	c.teams()
 	c.people("administrators", c.s.Administrators)
 	c.authentication()
+	c.strict()
 	c.page()
 	c.desk()
 	c.wording()
@@ -349,6 +350,13 @@ func (c *checker) authentication() {
 				c.add(key, "%q is no server's name; write it as it stands in the mail's header, such as mx.example.org", name)
 			}
 		}
+	}
+}
+
+// strict checks the list of what needs more than a proven sender.
+func (c *checker) strict() {
+	for i, what := range c.s.Authentication.StrictFor {
+		c.oneOf("authentication.strict_for["+strconv.Itoa(i)+"]", what, triage.StrictClose, triage.StrictBatch)
 	}
 }
 

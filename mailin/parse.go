@@ -52,6 +52,9 @@ func Parse(raw []byte, limits Limits) triage.Message {
 	m := triage.Message{Size: int64(len(raw)), SHA256: sha256.Sum256(raw)}
 	raw = bareCR(raw)
 	w := &walker{limits: limits}
+	if smuggles(raw) {
+		w.fault("the raw source holds a lone dot between line ends that are not CRLF, as in mails that smuggle another one past a mail server; look at it before acting on this mail")
+	}
 	root := w.message(raw, "0", 0)
 	w.header(&m, root)
 	m.ContentKey = contentKey(root)

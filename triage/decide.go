@@ -266,6 +266,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = true, "confirmed", "the sender answered yes when asked"
 	}
 	d.Match = r.match(m, k, d.Sender)
+	d.Sender.Signed = d.Match.signedLead()
 	d.NewText, _ = NewText(d.Blocks)
 	d.Ticket = d.Match.Ticket
 	facts, known := k.Tickets[d.Ticket]
@@ -502,6 +503,7 @@ func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts, k *Known) {
 		return
 	default:
 		r.apply(cmds, len(m.Attachments) > 0, d, f, k)
+		r.holdClosing(d)
 	}
 	if len(d.Errors) > 0 {
 		r.refuseCommands(m, d)
@@ -743,6 +745,10 @@ func (r *Rules) fromRequester(m *Message, d *Decision, f Facts) {
 	switch word := bare(d.NewText); {
 	case word == "close" && d.Sender.Authenticated && !m.Ambiguous:
 		act = ticket.Close
+		if ok, why := r.strongEnough(d.Sender, StrictClose); !ok { // T48
+			act = ticket.RequesterAnswer
+			d.Notes = append(d.Notes, "asks to close the ticket, which was not done: "+why)
+		}
 	case word == "reopen":
 		if f.Status == ticket.Resolved {
 			act = ticket.Reopen

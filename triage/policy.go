@@ -48,6 +48,7 @@ type Trust struct {
 	AuthenticatedHops bool     `yaml:"authenticated_hops"` // a login noted in the border's own Received field counts (ESMTPSA)
 	VerifyDKIM        bool     `yaml:"verify_dkim"`        // we look into the DKIM signatures ourselves, and an aligned one counts
 	Network           bool     `yaml:"network"`            // the mailbox only gets internal mail: every From is believed
+	StrictFor         []string `yaml:"strict_for"`         // what needs a signed reference as well: StrictClose, StrictBatch (T48)
 }
 
 // Rule sets priority, team and more on new mail. All of Words are alternatives;

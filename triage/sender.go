@@ -23,8 +23,9 @@ type Sender struct {
 	Name          string `json:"name,omitempty"`
 	Role          Role   `json:"role"`
 	Authenticated bool   `json:"authenticated"`
-	Proof         string `json:"proof,omitempty"` // "dmarc by mail.example.com"
-	Why           string `json:"why"`             // in words, for technicians
+	Proof         string `json:"proof,omitempty"`  // "dmarc by mail.example.com"
+	Why           string `json:"why"`              // in words, for technicians
+	Signed        bool   `json:"signed,omitempty"` // the mail bears a reference to its ticket that we signed
 }
 
 // sender finds the author of a mail and the desk-wide role. The identity is

@@ -1,0 +1,52 @@
+package triage
+
+import (
+	"testing"
+
+	"deskd/triage/ticket"
+)
+
+func TestT48ClosingNeedsASignedReferenceWhereTheSettingsSaySo(t *testing.T) {
+	t.Parallel()
+	key := []byte("key of the ticket")
+	for _, c := range []struct {
+		name, text, from string
+		strict           []string
+		signed           bool
+		want             ticket.Status // after the mail
+		reason           string
+	}{
+		{"close by tag", "closed", "noah@example.com", nil, false, ticket.Closed, "commands"},
+		{"close by tag, strict", "closed", "noah@example.com", []string{"close"}, false, ticket.Open, "command-error"},
+		{"close in an answer, strict", "closed", "noah@example.com", []string{"close"}, true, ticket.Closed, "commands"},
+		{"close by tag, strict for several", "closed", "noah@example.com", []string{"batch"}, false, ticket.Closed, "commands"},
+		{"resolve by tag, strict", "resolved", "noah@example.com", []string{"close"}, false, ticket.Resolved, "commands"},
+		{"requester's close by tag", "close", "ann@example.com", nil, false, ticket.Closed, "answer"},
+		{"requester's close by tag, strict", "close", "ann@example.com", []string{"close"}, false, ticket.Open, "answer"},
+		{"requester's close in an answer, strict", "close", "ann@example.com", []string{"close"}, true, ticket.Closed, "answer"},
+	} {
+		r := desk(t, func(p *Policy) { p.Trust.StrictFor = c.strict })
+		m := proven(written(c.from, "Re: [IT-1042]", c.text))
+		if c.signed {
+			m.InReplyTo = []string{r.Signer().MessageID(1042, key, "ticket:1042/notice", "example.com")}
+		}
+		d := r.Decide(m, &Known{Mailbox: "support@example.com", Tickets: map[ticket.Number]Facts{
+			1042: {Number: 1042, Mailbox: "support@example.com", Status: ticket.Open, Requester: "ann@example.com", Key: key},
+		}})
+		got := ticket.Open
+		if n := len(d.Changes); n > 0 {
+			got = d.Changes[n-1].After
+		}
+		if got != c.want || d.Reason != c.reason {
+			t.Errorf("%s: %s, %s (%+v); want %s, %s", c.name, got, d.Reason, d.Errors, c.want, c.reason)
+		}
+	}
+	r := desk(t, func(p *Policy) { p.Trust.StrictFor = []string{"batch"} })
+	for s, want := range map[Sender]bool{
+		{Authenticated: true, Signed: true}: true, {Authenticated: true}: false, {Signed: true}: false,
+	} {
+		if got, why := r.strongEnough(s, StrictBatch); got != want || got == (why != "") {
+			t.Errorf("%+v: got %v, %q", s, got, why)
+		}
+	}
+}
