@@ -37,6 +37,23 @@ func brokenSettings(add string) []brokenRow {
 		{"unknown key", server, "    servr: imap.example.org\n", []string{
 			"3:5: mailboxes[0].servr: unknown key; did you mean server?",
 		}},
+		{"people", add, "people:\n- {address: ann@example.org, aliases: [ann@example.net, ANN@example.net, support@example.org, bob]}\n- {address: joe@example.org}\n- {address: dan@example.org, aliases: [joe@example.org]}\n- {address: eve@example.org, aliases: [ann@example.org]}\n", []string{
+			"12:57: people[0].aliases[1]: ANN@example.net stands at people[0].aliases[0] already; take one of them out",
+			"12:74: people[0].aliases[2]: support@example.org is a support address (mailboxes[0].address), and nothing is ever sent there; write another",
+			`12:95: people[0].aliases[3]: "bob" is no mail address; write one such as ann@example.org`,
+			"13:3: people[1].aliases: missing; write the other addresses of joe@example.org, or take the person out",
+			"14:40: people[2].aliases[0]: joe@example.org stands at people[1].address already; take one of them out",
+			"15:40: people[3].aliases[0]: ann@example.org stands at people[0].address already; take one of them out",
+		}},
+		{"alias on a roster", add, "people: [{address: eve@example.org, aliases: [ann@example.org]}]\n", []string{
+			"11:47: people[0].aliases[0]: ann@example.org is on a roster or an administrator; write the main address, eve@example.org, there",
+		}},
+		{"senders", add, "open_from: [example.org, .example.net, 'x y', support@example.org]\nblocked_senders: [ann@example.org, '*']\n", []string{
+			`11:40: open_from[2]: "x y" is neither an address nor a domain; write one such as ann@example.org, example.org, or .example.org for all below it`,
+			"11:47: open_from[3]: support@example.org is a support address (mailboxes[0].address), and nothing is ever sent there; write another",
+			"12:19: blocked_senders[0]: ann@example.org works here, and cannot be blocked; take it out",
+			`12:36: blocked_senders[1]: "*" is neither an address nor a domain; write one such as ann@example.org, example.org, or .example.org for all below it`,
+		}},
 		{"strict about something unknown", add, "authentication: {servers: [mx], strict_for: [close, resolve]}\n", []string{
 			`11:53: authentication.strict_for[1]: "resolve" is unknown; write close or batch`,
 		}},
@@ -47,7 +64,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:1: listen: unknown key here; it belongs where the example has it: page.listen",
 		}},
 		{"unknown key like nothing", add, "colour: red\n", []string{
-			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"unknown key that may be a secret", pass, "    password:\n    " + canary + ": x\n", []string{
 			"4:14: mailboxes[0].password: nothing stands here; give it a value, or take the key out",
@@ -60,7 +77,7 @@ func brokenSettings(add string) []brokenRow {
 			"12:1: name: stands here for the second time, first on line 11; keep one of them",
 		}},
 		{"number as key", add, "1: A\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"second document", add, "---\nname: B\n", []string{
 			"11:1: a second document begins here and would be ignored; take out the line before it (--- or ...), or what follows",
@@ -105,7 +122,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:7: name: anchors (&), references (*) and tags (!) are not used in settings; put text that begins so into quotes",
 		}},
 		{"merge", add, "<<: {name: x}\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"not UTF-8", add, "name: \xff\n", []string{
 			"11:7: the file is not UTF-8 text; save it as UTF-8",

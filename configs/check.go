@@ -44,6 +44,14 @@ func (c *checker) check() {
 	c.desk()
 	c.wording()
 	c.sorting()
+	c.aliases()
+	c.senders("open_from", c.s.OpenFrom)
+	c.senders("blocked_senders", c.s.BlockedSenders)
+	for i, a := range c.s.BlockedSenders {
+		if c.s.technician(a) {
+			c.add("blocked_senders["+strconv.Itoa(i)+"]", "%s works here, and cannot be blocked; take it out", a)
+		}
+	}
 	c.storage()
 	c.operation()
 }
@@ -509,6 +517,52 @@ func (s *Settings) technician(addr string) bool {
 	is := func(a string) bool { return strings.EqualFold(a, addr) }
 	return slices.ContainsFunc(s.Administrators, is) ||
 		slices.ContainsFunc(s.Teams, func(t triage.Team) bool { return slices.ContainsFunc(t.Roster, is) })
+}
+
+// aliases checks that each address is one person's alone.
+func (c *checker) aliases() {
+	first := map[string]string{} // address in lower case → where it stands
+	once := func(key, addr string) bool {
+		if !c.foreign(key, addr) {
+			return false
+		}
+		if at, twice := first[strings.ToLower(addr)]; twice {
+			c.add(key, "%s stands at %s already; take one of them out", addr, at)
+			return false
+		}
+		first[strings.ToLower(addr)] = key
+		return true
+	}
+	for i, p := range c.s.People {
+		once("people["+strconv.Itoa(i)+"].address", p.Address)
+	}
+	for i, p := range c.s.People {
+		key := "people[" + strconv.Itoa(i) + "].aliases"
+		if len(p.Aliases) == 0 && !c.about(key) {
+			c.add(key, "missing; write the other addresses of %s, or take the person out", p.Address)
+		}
+		for j, a := range p.Aliases {
+			item := key + "[" + strconv.Itoa(j) + "]"
+			if once(item, a) && c.s.technician(a) {
+				// Rights are the main address's: an alias's own would be lost.
+				c.add(item, "%s is on a roster or an administrator; write the main address, %s, there", a, p.Address)
+			}
+		}
+	}
+}
+
+// senders checks a list of addresses and domains.
+func (c *checker) senders(list string, entries []string) {
+	for i, e := range entries {
+		key := list + "[" + strconv.Itoa(i) + "]"
+		switch {
+		case c.about(key):
+		case strings.Contains(e, "@"):
+			c.foreign(key, e)
+		case !isHostName(strings.TrimPrefix(e, ".")):
+			c.add(key, "%q is neither an address nor a domain; write one such as ann@example.org, example.org, or .example.org for all below it", e)
+		}
+	}
 }
 
 // limits holds the numbers within what the desk was built and tested for.

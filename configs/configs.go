@@ -51,6 +51,9 @@ type Settings struct {
 	Rules             []triage.Rule     `yaml:"rules"` // triage.DefaultRules when the file has none; empty when it says []
 	OwnLists          []string          `yaml:"own_lists"`
 	MonitoringSenders []string          `yaml:"monitoring_senders"`
+	People            []triage.Person   `yaml:"people"`               // those who have several addresses
+	OpenFrom          []string          `yaml:"open_from"`            // addresses and domains; empty: everybody
+	BlockedSenders    []string          `yaml:"blocked_senders"`      // likewise; empty: nobody
 	CloseAfter        time.Duration     `yaml:"close_resolved_after"` // 0: never by itself
 	Limits            Limits            `yaml:"limits"`
 
@@ -234,6 +237,7 @@ func (s *Settings) Policy(secret []byte) triage.Policy {
 		Teams: s.Teams, DefaultTeam: s.DefaultTeam, DefaultPriority: s.DefaultPriority,
 		Administrators: s.Administrators, Rules: s.Rules, Trust: s.Authentication,
 		OwnLists: s.OwnLists, Alerts: s.MonitoringSenders, Secret: secret, Location: s.Location(),
+		People: s.People, OpenFrom: s.OpenFrom, Blocked: s.BlockedSenders,
 	}
 	for _, m := range s.Mailboxes {
 		p.Mailboxes = append(p.Mailboxes, triage.Mailbox{Address: m.Address, Aliases: m.Aliases})

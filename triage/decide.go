@@ -25,6 +25,9 @@ type Rules struct {
 	lists       map[string]bool   // distribution lists of the teams
 	workers     []string          // technicians and administrators, sorted
 	kinds       KindPolicy
+	main        map[string]string // alias of a person → the main address, both lower case
+	openFrom    addresses         // who may open tickets; empty: everybody
+	blockList   addresses         // whose mail is spam
 }
 
 // New checks a policy and makes it ready. The error joins every complaint,
@@ -45,7 +48,12 @@ func New(p Policy) (*Rules, error) {
 	r := &Rules{
 		p: p, signer: NewSigner(p.Secret), prefixes: append([]string{p.Prefix}, p.OldPrefixes...),
 		admins: set(p.Administrators), technicians: map[string]bool{}, own: map[string]bool{}, lists: map[string]bool{},
-		box: map[string]string{},
+		box: map[string]string{}, main: map[string]string{}, openFrom: newAddresses(p.OpenFrom), blockList: newAddresses(p.Blocked),
+	}
+	for _, one := range p.People {
+		for _, a := range one.Aliases {
+			r.main[strings.ToLower(a)] = strings.ToLower(one.Address)
+		}
 	}
 	var errs []error
 	for _, t := range p.Teams {
@@ -74,7 +82,7 @@ func New(p Policy) (*Rules, error) {
 	for a := range r.own {
 		r.kinds.OwnAddresses = append(r.kinds.OwnAddresses, a)
 	}
-	r.kinds.OwnLists, r.kinds.Alerts, r.kinds.Signer = p.OwnLists, p.Alerts, r.signer
+	r.kinds.OwnLists, r.kinds.Alerts, r.kinds.Signer, r.kinds.Trust = p.OwnLists, p.Alerts, r.signer, p.Trust
 	if t := teamNamed(p.Teams, p.DefaultTeam); t == nil {
 		errs = append(errs, fmt.Errorf("default_team: there is no team %q; teams are %s", p.DefaultTeam, teamNames(p.Teams)))
 	} else {
@@ -117,7 +125,7 @@ func (r *Rules) Team(name string) (Team, bool) {
 // Works says whether the address is that of a technician or an administrator
 // now (T11).
 func (r *Rules) Works(addr string) bool {
-	addr = strings.ToLower(addr)
+	addr = r.Canonical(addr)
 	return r.technicians[addr] || r.admins[addr]
 }
 
@@ -271,7 +279,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	d.Ticket = d.Match.Ticket
 	facts, known := k.Tickets[d.Ticket]
 	if known {
-		d.Sender.Role = facts.role(d.Sender)
+		d.Sender.Role = r.canonical(facts).role(d.Sender)
 	}
 	if d.Kind.Kind == KindSpam && known && d.Sender.Authenticated && d.Sender.Role != Stranger {
 		// A mark that anybody can write does not silence those we know.
@@ -290,6 +298,8 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		} else {
 			d.Ticket = 0 // a subject anybody can write (T14)
 		}
+	case r.blocked(m, k, d.Sender):
+		d.Fate, d.Reason, d.Ticket = Spammed, "blocked-sender", 0
 	case d.Kind.Kind == KindSpam:
 		d.Fate, d.Reason, d.Ticket = Spammed, "marked-spam", 0
 	case !d.Kind.Opens:
@@ -297,6 +307,8 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		if !known || d.Sender.Role == Stranger {
 			d.Ticket, d.Event = 0, ""
 		}
+	case (!known || d.Sender.Role == Stranger) && !r.mayOpen(m, &d):
+		d.Fate, d.Reason, d.Ticket = Refused, "domain-not-allowed", 0 // T22: and nobody is told
 	case m.Oversize:
 		r.oversize(m, &d, facts, known)
 	case k.Challenge != nil && r.confirm(m, &d, k):
@@ -366,7 +378,11 @@ func (r *Rules) openWith(m *Message, d *Decision, reason, own string) {
 		}
 		return
 	}
-	requester := m.From
+	requester := Address{Name: m.From.Name, Addr: m.From.Addr}
+	if main := r.Canonical(m.From.Addr); main != strings.ToLower(m.From.Addr) {
+		requester.Addr = main
+		d.Notes = append(d.Notes, "written from "+m.From.Addr+", which is "+main)
+	}
 	if requester.Addr == "" {
 		requester = Address{Name: m.Shown.Name}
 		d.Notes = append(d.Notes, "the sender is not certain: "+d.Sender.Why)
@@ -429,9 +445,12 @@ const maxParticipants = 20
 func (r *Rules) joining(m *Message) []Address {
 	var j []Address
 	for _, a := range m.Cc {
-		lower := strings.ToLower(a.Addr)
-		if a.Addr == "" || r.Own(a.Addr) || r.lists[lower] || r.technicians[lower] || strings.EqualFold(a.Addr, m.From.Addr) || len(j) >= maxParticipants {
+		lower := r.Canonical(a.Addr)
+		if a.Addr == "" || r.Own(a.Addr) || r.lists[lower] || r.technicians[lower] || lower == r.Canonical(m.From.Addr) || len(j) >= maxParticipants {
 			continue
+		}
+		if lower != strings.ToLower(a.Addr) {
+			a.Addr = lower
 		}
 		j = append(j, a)
 	}
@@ -606,8 +625,12 @@ func (r *Rules) apply(cmds Commands, attached bool, d *Decision, f Facts, k *Kno
 				d.Priority = c.Value
 			}
 		case CcVerb:
+			c.Value = r.Canonical(c.Value)
 			r.join(d, f, c, e)
 		case UnccVerb:
+			if !containsFold(f.Participants, c.Value) {
+				c.Value = r.Canonical(c.Value)
+			}
 			r.leave(d, f, c, e)
 		case DueVerb:
 			r.due(d, f, c, e)

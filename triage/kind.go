@@ -45,6 +45,7 @@ type KindPolicy struct {
 	OwnLists     []string // List-Ids or addresses of lists whose posts are people's mail to us
 	Signer       *Signer  // nil: no loop mark is believed
 	Alerts       []string // addresses of monitoring systems, or "@domain"
+	Trust        Trust    // says where our own servers' marks of spam stand
 }
 
 // Classify says who wrote a mail, a person or what sort of program, by its
@@ -65,7 +66,7 @@ func Classify(m *Message, p KindPolicy) KindVerdict {
 	if v, ok := reportHeader(m); ok {
 		return v
 	}
-	if v, ok := spamMark(m); ok {
+	if v, ok := spamMark(m, p.Trust); ok {
 		return v
 	}
 	if from := sender(m); from != "" && listed(p.Alerts, from) && program.Kind != KindAutoReply {
@@ -196,26 +197,52 @@ func returnedSubject(s string) bool {
 	return false
 }
 
-// spamMark looks for the word of a spam filter.
-func spamMark(m *Message) (KindVerdict, bool) {
-	for _, f := range m.Header {
+// spamMark looks for the word of our own spam filter. It stands above the first
+// Received field that our own servers cannot have written, as their word on
+// senders does (T2): what a list or a forwarder put there is not ours.
+//
+// A desk that names no server of its own cannot tell. People expect that the
+// folder's filter counts all the same, and it does: such a mark works against
+// nobody but the mail that bears it, and is not heeded for those we know. On
+// Exchange the border takes its own fields off mail from outside.
+func spamMark(m *Message, t Trust) (KindVerdict, bool) {
+	zone := len(m.Header)
+	if len(t.Servers)+len(t.Borders) > 0 {
+		zone = t.zone(m)
+	}
+	exchange := t.ExchangeOnline || t.ExchangeInternal
+	for i, f := range m.Header {
+		if i >= zone && !(exchange && strings.HasPrefix(strings.ToLower(f.Name), "x-ms-exchange-organization-")) {
+			continue
+		}
 		v := strings.ToLower(strings.TrimSpace(f.Value))
 		spam := false
 		switch strings.ToLower(f.Name) {
 		case "x-spam-flag", "x-spam", "x-dspam-result", "x-bogosity":
-			spam = strings.HasPrefix(v, "yes") || strings.HasPrefix(v, "spam") || v == "true"
+			spam = v == "yes" || strings.HasPrefix(v, "yes,") || strings.HasPrefix(v, "yes ") || strings.HasPrefix(v, "spam") || v == "true"
 		case "x-spam-status":
 			// With its score, as the filter writes it; a bare word is anybody's.
 			spam = strings.HasPrefix(v, "yes,")
 		case "x-ms-exchange-organization-scl":
-			level, err := strconv.Atoi(v)
-			spam = err == nil && level >= 5
+			spam = tooLikely(v)
+		case "x-forefront-antispam-report":
+			for part := range strings.SplitSeq(v, ";") {
+				if level, ok := strings.CutPrefix(strings.TrimSpace(part), "scl:"); ok {
+					spam = spam || tooLikely(level)
+				}
+			}
 		}
 		if spam {
 			return verdict(KindSpam, "marked-spam", show(f), true), true
 		}
 	}
 	return KindVerdict{}, false
+}
+
+// tooLikely reads a spam confidence level of Exchange; from 5 on a mail is spam.
+func tooLikely(level string) bool {
+	n, err := strconv.Atoi(strings.TrimSpace(level))
+	return err == nil && n >= 5
 }
 
 // show is a header field as a reason shows it.

@@ -20,6 +20,9 @@ type Policy struct {
 	Trust           Trust
 	OwnLists        []string       // addresses or List-Ids of lists whose posts are people's mail to us
 	Alerts          []string       // addresses of monitoring systems
+	People          []Person       // those who have several addresses
+	OpenFrom        []string       // addresses and domains whose mail may open tickets; empty: all
+	Blocked         []string       // addresses and domains whose mail is spam
 	Secret          []byte         // the desk's key, 32 bytes or more
 	Location        *time.Location // in which dates in words are read; nil: UTC
 }

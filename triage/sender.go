@@ -32,7 +32,7 @@ type Sender struct {
 // the one address of the one From field; Reply-To and Sender never count (T3,
 // T4).
 func (r *Rules) sender(m *Message) Sender {
-	s := Sender{Address: lowerASCII(m.From.Addr), Name: m.From.Name, Role: Stranger}
+	s := Sender{Address: r.Canonical(lowerASCII(m.From.Addr)), Name: m.From.Name, Role: Stranger}
 	if s.Address == "" {
 		s.Why = "the From field names no single author"
 		if m.FromFault != "" {
@@ -226,9 +226,11 @@ func judge(said []AuthResult, from, server string) (proof, why string, decided b
 // borderZone is the index of the first header field that our own servers
 // cannot have written: fields below the first Received of somebody else came
 // with the mail (RFC 8601, section 4.1 and 5).
-func (r *Rules) borderZone(m *Message) int {
+func (r *Rules) borderZone(m *Message) int { return r.p.Trust.zone(m) }
+
+func (t Trust) zone(m *Message) int {
 	for _, rec := range m.Received {
-		if !containsASCII(r.p.Trust.Servers, rec.By) && !r.border(rec.By) {
+		if !containsASCII(t.Servers, rec.By) && !t.border(rec.By) {
 			return rec.Pos
 		}
 	}
@@ -238,9 +240,9 @@ func (r *Rules) borderZone(m *Message) int {
 // border says whether a host is one of our own: named whole, by the end of its
 // name (".outlook.com") or by its beginning ("2002:*"), as the machines of big
 // providers must be.
-func (r *Rules) border(host string) bool {
+func (t Trust) border(host string) bool {
 	host = lowerASCII(host)
-	for _, b := range r.p.Trust.Borders {
+	for _, b := range t.Borders {
 		b = lowerASCII(b)
 		begin, open := strings.CutSuffix(b, "*")
 		if host == b || open && strings.HasPrefix(host, begin) || strings.HasPrefix(b, ".") && strings.HasSuffix(host, b) {

@@ -176,7 +176,7 @@ func (r *Rules) ofMailbox(k *Known, s Sender, among []ticket.Number) ticket.Numb
 			continue
 		}
 		points := 0
-		if f.role(s) != Stranger {
+		if r.canonical(f).role(s) != Stranger {
 			points = 4
 			if r.sameMailbox(f.Mailbox, k.Mailbox) {
 				points += 2

@@ -160,6 +160,8 @@ type Known struct {
 	Challenge  *Challenge // the question that the mail answers, if it does
 	Challenged bool       // the sender was asked within the hour, or may not be asked
 	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
+
+	BlockedSender bool // a technician has marked the sender as one of spam
 }
 
 // Challenge is the question to a technician whether an unverified mail was

@@ -3,7 +3,6 @@ package desk
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"deskd/mailout"
@@ -17,8 +16,12 @@ const ticketSurge = 2 * surge
 // answersSurge says whether an answer to the ticket is one too many to tell
 // of: of its author's, or of all that outsiders write there.
 func (w *work) answersSurge(o *mailout.Occasion) (bool, error) {
-	author := strings.ToLower(w.dec.Write.Author.Addr)
-	by, err := w.tx.WrittenBy(w.t.Number, append(w.outsiders(), author), w.now().Add(-time.Hour), ticketSurge+1)
+	author := w.rules.Addresses(w.dec.Write.Author.Addr)
+	writers := author
+	for _, a := range w.outsiders() {
+		writers = append(writers, w.rules.Addresses(a)...)
+	}
+	by, err := w.tx.WrittenBy(w.t.Number, writers, w.now().Add(-time.Hour), ticketSurge+1)
 	if err != nil {
 		return false, err
 	}
@@ -33,7 +36,11 @@ func (w *work) answersSurge(o *mailout.Occasion) (bool, error) {
 	case all == ticketSurge:
 		o.Notes = append(slices.Clone(o.Notes), fmt.Sprintf("this is answer number %d to the ticket within an hour; the next ones are kept and not announced", ticketSurge))
 	}
-	return w.surging(o, by[author]), nil
+	own := 0
+	for _, a := range author {
+		own += by[a]
+	}
+	return w.surging(o, own), nil
 }
 
 // outsiders are the addresses whose words on the ticket are passed on to
