@@ -38,7 +38,7 @@ func (r *Rules) Leads(m *Message) Leads {
 	for _, n := range r.Subject(m.Subject).Numbers {
 		add(n)
 	}
-	if r.Works(m.From.Addr) {
+	if r.Works(r.Canonical(m.From.Addr)) {
 		for _, n := range r.mentioned(m) {
 			add(n)
 		}

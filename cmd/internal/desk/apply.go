@@ -60,10 +60,10 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 			ids = append(ids, m.msg.MessageID)
 		}
 		numbers = append(numbers, m.leads.Numbers...)
-		if from := m.msg.From.Addr; d.rules.Works(from) {
-			workers, answered = append(workers, strings.ToLower(from)), append(answered, m.leads.IDs...)
+		if from := d.rules.Canonical(m.msg.From.Addr); d.rules.Works(from) {
+			workers, answered = append(workers, from), append(answered, m.leads.IDs...)
 		} else if from != "" {
-			senders = append(senders, strings.ToLower(from))
+			senders = append(senders, from)
 		}
 	}
 	if k.blocked, err = tx.Blocked(senders); err != nil {
@@ -150,7 +150,8 @@ func (k *known) learn(id string, n ticket.Number) {
 }
 
 // facts fills in for triage what was found for one mail.
-func (k *known) facts(m *mail, now time.Time) *triage.Known {
+func (d *Desk) facts(k *known, m *mail) *triage.Known {
+	now := d.now()
 	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}, Merged: k.merged}
 	numbers := slices.Clone(m.leads.Numbers)
 	for _, id := range append(slices.Clone(m.leads.IDs), m.msg.MessageID) {
@@ -166,8 +167,8 @@ func (k *known) facts(m *mail, now time.Time) *triage.Known {
 			n = into
 		}
 	}
-	from := strings.ToLower(m.msg.From.Addr)
-	f.Challenged = k.challenged[from]
+	from := d.rules.Canonical(m.msg.From.Addr)
+	f.Challenged, f.BlockedSender = k.challenged[from], k.blocked[from]
 	for _, id := range m.leads.IDs {
 		if c, ok := k.challenges[id]; ok && c.Addr == from {
 			f.Challenge = &triage.Challenge{Intake: c.Intake, Address: c.Addr, Expires: c.Expires, Spent: !c.Spent.IsZero()}
@@ -206,7 +207,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	if m.setOff {
 		return d.setAside(tx, m, in)
 	}
-	facts := k.facts(m, d.now())
+	facts := d.facts(k, m)
 	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts)}
 	if w.dec.Confirm != 0 {
 		if facts, err = w.confirm(facts); err != nil {

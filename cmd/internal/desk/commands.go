@@ -280,7 +280,7 @@ const spamTag = "spam"
 
 func (w *work) markSpam() error {
 	w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == spamTag })
-	from := strings.ToLower(w.t.Requester)
+	from := w.rules.Canonical(w.t.Requester)
 	if w.dec.NotSpam {
 		if err := w.tx.Unblock(from); err != nil {
 			return err
@@ -448,7 +448,7 @@ func (w *work) confirm(asked *triage.Known) (*triage.Known, error) {
 		return nil, err
 	}
 	w.k.take(k)
-	facts := w.k.facts(&m, w.now())
+	facts := w.facts(w.k, &m)
 	facts.Twin, facts.Challenge, facts.Confirmed = nil, nil, true
 	w.m = &m
 	w.dec = w.rules.Decide(&m.msg, facts)

@@ -286,11 +286,21 @@ func TestSpamIsHeardNoMore(t *testing.T) {
 			t.Errorf("%+v", d.Ticket)
 		}
 		o.post()
+		o.deliver(letter(eve, "another offer", "Buy more!"), letter(eve, "Re: [IT-1001]", "Well?"))
+		o.wantFates("new_ticket appended spam spam")
 		list = postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "not spam")))
 		if d := o.show(1001); d.Ticket.Status != ticket.Open || slices.Contains(d.Ticket.Tags, "spam") {
 			t.Errorf("%+v", d.Ticket)
 		}
 		o.only(list, mailout.Transcript)
+		o.deliver(letter(eve, "a question", "May I?"))
+		o.wantFates("new_ticket appended spam spam appended new_ticket")
+		// Undo does the same.
+		o.deliver(vouched(letter(tina, "Re: [IT-1002]", "spam")), vouched(letter(tina, "Re: [IT-1002]", "undo")), letter(eve, "one more", "May I?"))
+		if d := o.show(1002); d.Ticket.Status != ticket.Open || slices.Contains(d.Ticket.Tags, "spam") {
+			t.Errorf("after the undo: %+v", d.Ticket)
+		}
+		o.wantFates("new_ticket appended spam spam appended new_ticket appended appended new_ticket")
 	})
 }
 
