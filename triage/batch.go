@@ -134,6 +134,7 @@ func (r *Rules) batch(m *Message, d *Decision, list []numbered, c Commands, k *K
 		}
 		if len(errs) == 0 {
 			r.apply(Commands{List: lines[n]}, false, &one, f, k)
+			r.holdClosing(&one)
 			errs = one.Errors
 		}
 		d.Errors = append(d.Errors, errs...)
@@ -152,6 +153,17 @@ func (r *Rules) batch(m *Message, d *Decision, list []numbered, c Commands, k *K
 	d.Tell = []Tell{Transcribe}
 }
 
+// firstLine is the line to show of a batch as a whole.
+func (c *Commands) firstLine(list []numbered) string {
+	switch {
+	case len(list) > 0:
+		return list[0].cmd.Line
+	case len(c.Errors) > 0:
+		return c.Errors[0].Line
+	}
+	return ""
+}
+
 // refuseWithoutTicket makes a decision of one whose Errors say what is wrong
 // and that has no ticket to keep the words on: the raw mail keeps them.
 func (r *Rules) refuseWithoutTicket(d *Decision) {
@@ -166,7 +178,16 @@ func (r *Rules) refuseWithoutTicket(d *Decision) {
 func (r *Rules) withoutTicket(m *Message, d *Decision, k *Known) bool {
 	list, c := r.readBatch(d.Blocks, k.Now)
 	if len(c.Errors)+len(list) > 0 {
-		if d.Sender.Authenticated {
+		strong, why := r.strongEnough(d.Sender, StrictBatch)
+		if !strong && d.Sender.Authenticated { // T48: only an answer to our question can be strong
+			d.Sender.Why = why
+			if k.Challenged {
+				d.Errors = []CommandError{{Line: c.firstLine(list), Why: why, Valid: "the commands in answers to mails about the tickets"}}
+				r.refuseWithoutTicket(d)
+				return true
+			}
+		}
+		if strong || len(c.Errors) > 0 && d.Sender.Authenticated {
 			r.batch(m, d, list, c, k)
 			return true
 		}

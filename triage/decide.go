@@ -274,7 +274,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = true, "confirmed", "the sender answered yes when asked"
 	}
 	d.Match = r.match(m, k, d.Sender)
-	d.Sender.Signed = d.Match.signedLead()
+	d.Sender.Signed = d.Match.signedLead() || k.Confirmed
 	d.NewText, _ = NewText(d.Blocks)
 	d.Ticket = d.Match.Ticket
 	facts, known := k.Tickets[d.Ticket]

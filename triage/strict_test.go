@@ -50,3 +50,27 @@ func TestT48ClosingNeedsASignedReferenceWhereTheSettingsSaySo(t *testing.T) {
 		}
 	}
 }
+
+func TestT48_StrictBatchesAskTheSender(t *testing.T) {
+	t.Parallel()
+	p := desk(t).p
+	p.Trust.StrictFor = []string{StrictBatch, StrictClose}
+	r, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := func() *Message { return proven(written("noah@example.com", "x", "1042 closed")) }
+	if got := did(r.Decide(m(), knowing(facts()))); got != "unverified sender-not-verified, tell challenge" {
+		t.Errorf("a proven batch: %s", got)
+	}
+	k := knowing(facts())
+	k.Challenged = true
+	if d := r.Decide(m(), k); d.Fate != Refused || len(d.Errors) != 1 || len(d.Batch) != 0 {
+		t.Errorf("asked before: %s", did(d))
+	}
+	k = knowing(facts())
+	k.Confirmed = true
+	if got := did(r.Decide(m(), k)); got != "appended batch, tell transcript | appended batch 1042, in_progress→closed, tell status" {
+		t.Errorf("confirmed: %s", got)
+	}
+}
