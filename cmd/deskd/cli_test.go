@@ -186,6 +186,8 @@ page: {listen: 127.0.0.1:0}
 		{"lost key, looked at", sound + "database: begun.db\nkey_file: my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:7:11: key_file: ", "my.key", "put the key back"}},
 		{"key in a missing folder", sound + "key_file: nowhere/my.key\n", []string{"run"}, exitUsage, []string{"\ndeskd.yaml:6:11: key_file: ", "nowhere", "make that folder"}},
 		{"key in a missing folder, looked at", sound + "key_file: nowhere/my.key\n", []string{"check"}, exitFailed, []string{"BAD   deskd.yaml:6:11: key_file: ", "make that folder"}},
+		{"templates that are none", sound + "templates: .\n", []string{"run"}, exitUsage, []string{"deskd.yaml:6:12: templates: ", "deskd.yaml: there is no template of this name; rename the file"}},
+		{"templates that are none, looked at", sound + "templates: .\n", []string{"check"}, exitUsage, []string{"deskd.yaml:6:12: templates: ", "there is no template of this name"}},
 		{"unknown flag", sound, []string{"run", "--fast"}, exitUsage, []string{"--fast"}},
 		{"unknown command", sound, []string{"dance"}, exitUsage, []string{"dance"}},
 		{"no ticket number", sound, []string{"show", "abc"}, exitUsage, []string{`"abc": want digits only`}},

@@ -1,10 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-msgauth/dkim"
 
 	"deskd/cmd/internal/demomail"
 	"deskd/mailin/mailintest"
@@ -161,6 +171,46 @@ func TestDeskRunsWhateverItsTeamsAreCalled(t *testing.T) {
 	for _, queue := range []string{"all", "team-1", "team-2", "it-ops", "team-4", "helpdesk"} {
 		if got := d.answers(t, "localhost", "queue/"+queue); got != 200 {
 			t.Errorf("queue %s: got %d", queue, got)
+		}
+	}
+}
+
+func TestMailsAreWordedAndSignedAsTheSettingsSay(t *testing.T) {
+	t.Parallel()
+	s := demoSystem(t, demomail.Options{})
+	settings := replace(t, settingsFor(t, s, "deskd.db", "language: de\ntemplates: words\n"), "smtp:\n", "smtp:\n  dkim: {domain: example.com, selector: desk, key_file: dkim.pem}\n")
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(settings)
+	if err := os.MkdirAll(filepath.Join(dir, "words", "de"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{
+		"dkim.pem":                     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		"words/de/acknowledgement.txt": []byte("Moin! {{.Tag}} ist da.\n\n{{template \"sign\" .}}\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(t, settings)
+	ann, noah := s.open(t, "ann@example.com"), s.open(t, "noah@example.com")
+	s.send(t, "ann@example.com", []string{"support@example.com"}, letter("ann@example.com", "support@example.com", "VPN drops in Berlin", "Since this morning."))
+	for _, got := range []received{
+		ann.wait("the desk's own acknowledgement", with("VPN drops in Berlin", "Moin! [IT-")),
+		noah.wait("a notice in German", with("VPN drops in Berlin", "Neues Ticket", "Priorität hoch", `Regel "vpn": "vpn" gefunden in Betreff`)),
+	} {
+		found, err := dkim.VerifyWithOptions(bytes.NewReader(got.raw), &dkim.VerifyOptions{LookupTXT: func(string) ([]string, error) {
+			return []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public)}, nil
+		}})
+		if err != nil || len(found) != 1 || found[0].Err != nil {
+			t.Errorf("the signature does not hold (%v): %+v\n%s", err, found, got.raw)
 		}
 	}
 }
