@@ -12,7 +12,7 @@ var (
 
 // german is what the desk says by itself, in German.
 var german = &language{
-	code: German, decimal: ",",
+	code: German, decimal: ",", quotes: "„$1“",
 	date: func(t time.Time) string {
 		return fmt.Sprintf("%s, %d. %s %d, %s Uhr %s", germanDays[t.Weekday()], t.Day(), germanMonths[t.Month()], t.Year(), t.Format("15:04"), t.Format("MST"))
 	},
@@ -30,6 +30,8 @@ var german = &language{
 		"move notice": "Nachricht an das neue Team", "merge notice": "Nachricht über die Zusammenführung", "taken notice": "Nachricht über die Übernahme",
 		"due notice": "Erinnerung", "command error": "Fehlermeldung", "reply failed": "Fehlermeldung", "transcript": "Protokoll", "answer": "Auskunft", "challenge": "Rückfrage",
 		"command-error": "Fehlermeldung", "status-notice": "Statusnachricht",
+
+		"The mail asks for:": "Die E-Mail verlangt:",
 
 		// Subjects.
 		"We have your request": "Wir haben Ihre Anfrage", "Was this you?": "Waren Sie das?", "Your question to the desk": "Ihre Frage an den Service Desk",
@@ -105,7 +107,7 @@ var german = &language{
 		"split as the answer to the notice of the mail that is to become a ticket of its own": "„split“ als Antwort auf die Nachricht über die E-Mail, die ein eigenes Ticket werden soll",
 
 		// Answers to questions.
-		"The mail asks for:": "Die E-Mail verlangt:", "What was said last:": "Zuletzt wurde gesagt:", "just now": "gerade eben", "… and more": "… und weitere",
+		"What was said last:": "Zuletzt wurde gesagt:", "just now": "gerade eben", "… and more": "… und weitere",
 		"Somebody works on it.": "Jemand arbeitet daran.", "It waits for the next free technician.": "Es wartet darauf, dass jemand frei wird.", "somebody unknown": "jemand Unbekanntes",
 		`Which one? Write the number behind it, as in "show 1042".`:                                          "Welches? Schreiben Sie die Nummer dahinter, wie in „show 1042“.",
 		"What you write on the first lines of an answer to a mail about a ticket:":                           "Was Sie in die ersten Zeilen einer Antwort auf eine E-Mail zu einem Ticket schreiben (die Befehle sind in jeder Sprache englisch):",

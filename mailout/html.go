@@ -1,6 +1,7 @@
 package mailout
 
 import (
+	"fmt"
 	"html"
 	"regexp"
 	"strings"
@@ -31,7 +32,7 @@ const (
 	styleHead   = `margin:0 0 4px;font-weight:bold;`
 	styleMuted  = `margin:0 0 14px;font-size:13px;opacity:0.75;`
 	styleQuote  = `margin:0 0 14px;padding:2px 0 2px 10px;border-left:3px solid #8a94a6;`
-	styleIndent = `margin:0 0 14px;padding-left:14px;`
+	styleIndent = `margin:0 0 14px;`
 	styleList   = `margin:0 0 14px;padding-left:22px;`
 	styleTable  = `margin:0 0 14px;border-collapse:collapse;font-size:15px;line-height:1.45;`
 	styleLabel  = `padding:1px 14px 1px 0;vertical-align:top;white-space:nowrap;opacity:0.75;`
@@ -107,9 +108,7 @@ func (p twin) write(text string) string {
 			rows, ok := rowsOf(run)
 			switch {
 			case p.plain || !ok:
-				b.WriteString("<p style=\"" + styleIndent + "\">")
-				p.lines(&b, run, 2)
-				b.WriteString("</p>\n")
+				p.indented(&b, run)
 			case p.allLinks(rows):
 				p.keys(&b, rows)
 				para = styleMuted // what follows explains them
@@ -153,6 +152,17 @@ func (p twin) lines(b *strings.Builder, lines []string, strip int) {
 		}
 		b.WriteString(p.inline(l[min(strip, len(l)):]))
 	}
+}
+
+// indented writes lines each as a block of its own, so that what is too long
+// for the screen goes on beneath its beginning.
+func (p twin) indented(b *strings.Builder, lines []string) {
+	b.WriteString("<div style=\"" + styleIndent + "\">\n")
+	for _, l := range lines {
+		own := strings.TrimLeft(l, " ")
+		fmt.Fprintf(b, "<div style=\"padding-left:%dpx;\">%s</div>\n", min(7*(len(l)-len(own)), 70), p.inline(own))
+	}
+	b.WriteString("</div>\n")
 }
 
 // row is one "Label:  value" line.

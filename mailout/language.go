@@ -22,6 +22,7 @@ type language struct {
 	code     string
 	date     func(time.Time) string
 	decimal  string            // what stands before tenths
+	quotes   string            // how "$1" is quoted, where that is done otherwise
 	exact    map[string]string // from English
 	patterns []pattern         // likewise, for sentences with something in them
 }
@@ -90,6 +91,9 @@ func (l *language) say(s string) string {
 	}
 	for _, p := range l.patterns {
 		if t, ok := p.say(l, s); ok {
+			if l.quotes != "" {
+				t = straight.ReplaceAllString(t, l.quotes)
+			}
 			return t
 		}
 	}
@@ -147,6 +151,8 @@ type pattern struct {
 	from *regexp.Regexp
 	to   string
 }
+
+var straight = regexp.MustCompile(`"([^"]+)"`)
 
 var slot = regexp.MustCompile(`\{([a-z])([!,]?)\}`)
 

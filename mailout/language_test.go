@@ -53,8 +53,8 @@ func TestDatesAndSizesAreGermanInGerman(t *testing.T) {
 		{german.size(1_520_000), "1,5 MB"},
 		{languages[0].size(7), "7 bytes"},
 		{languages[0].size(1_520_000), "1.5 MB"},
-		{german.say(`rule "vpn": found "vpn" in the subject → high, Network Team`), `Regel "vpn": "vpn" gefunden in Betreff → hoch, Network Team`},
-		{german.say(`rule "x": found "x" in the List-Id field → low, Helpdesk (high from another rule is higher; an earlier rule chose Network Team)`), `Regel "x": "x" gefunden in Feld List-Id → niedrig, Helpdesk (hoch aus einer anderen Regel ist höher; eine frühere Regel wählte Network Team)`},
+		{german.say(`rule "vpn": found "vpn" in the subject → high, Network Team`), `Regel „vpn“: „vpn“ gefunden in Betreff → hoch, Network Team`},
+		{german.say(`rule "x": found "x" in the List-Id field → low, Helpdesk (high from another rule is higher; an earlier rule chose Network Team)`), `Regel „x“: „x“ gefunden in Feld List-Id → niedrig, Helpdesk (hoch aus einer anderen Regel ist höher; eine frühere Regel wählte Network Team)`},
 		{german.say("not verified: our mail server says dmarc=fail"), "nicht bestätigt: unser Mailserver sagt dmarc=fail"},
 		{german.say("the ticket is in progress already"), "Das Ticket ist bereits in Bearbeitung."},
 		{german.say("a sentence that nobody knows"), "a sentence that nobody knows"},
@@ -158,6 +158,14 @@ func spoken(t *testing.T, file string, src []byte) []string {
 		case *ast.KeyValueExpr:
 			if key, ok := n.Key.(*ast.Ident); ok && (key.Name == "Why" || key.Name == "Valid") {
 				take(n.Value)
+			}
+		case *ast.CompositeLit: // mailout.Section{"Title:", lines}
+			if sel, ok := n.Type.(*ast.SelectorExpr); ok && sel.Sel.Name == "Section" && len(n.Elts) > 0 {
+				if pair, keyed := n.Elts[0].(*ast.KeyValueExpr); keyed {
+					take(pair.Value)
+				} else {
+					take(n.Elts[0])
+				}
 			}
 		case *ast.CallExpr:
 			name := ""

@@ -204,7 +204,7 @@ func TestMailsAreWordedAndSignedAsTheSettingsSay(t *testing.T) {
 	s.send(t, "ann@example.com", []string{"support@example.com"}, letter("ann@example.com", "support@example.com", "VPN drops in Berlin", "Since this morning."))
 	for _, got := range []received{
 		ann.wait("the desk's own acknowledgement", with("VPN drops in Berlin", "Moin! [IT-")),
-		noah.wait("a notice in German", with("VPN drops in Berlin", "Neues Ticket", "Priorität hoch", `Regel "vpn": "vpn" gefunden in Betreff`)),
+		noah.wait("a notice in German", with("VPN drops in Berlin", "Neues Ticket", "Priorität hoch", `Regel „vpn“: „vpn“ gefunden in Betreff`)),
 	} {
 		found, err := dkim.VerifyWithOptions(bytes.NewReader(got.raw), &dkim.VerifyOptions{LookupTXT: func(string) ([]string, error) {
 			return []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(public)}, nil
