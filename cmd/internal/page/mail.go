@@ -70,6 +70,21 @@ func fateWord(f store.Fate) string {
 	return capital(words(string(f)))
 }
 
+// becameOf says a mail's fate; of those without a ticket more exactly.
+func becameOf(in store.Intake) string {
+	if in.Ticket == 0 || in.Fate == store.FateRefused {
+		switch in.Reason {
+		case "query":
+			return "Question, answered"
+		case "command-error":
+			return "Commands, refused"
+		case "domain-not-allowed":
+			return "Sender not let in"
+		}
+	}
+	return fateWord(in.Fate)
+}
+
 // undone is the filter for mails that are not done with.
 const undone = "undone"
 
@@ -130,7 +145,7 @@ func (p *page) mails(r *http.Request, now time.Time) (made, error) {
 func (p *page) mailRow(in store.Intake, now time.Time) mailRow {
 	row := mailRow{
 		ID: in.ID, Href: fmt.Sprintf("/mail/%d", in.ID), Subject: in.Subject, From: address(in.From),
-		Mailbox: address(in.Mailbox), Arrived: p.stamp(in.ArrivedAt, now), Fate: fateWord(in.Fate),
+		Mailbox: address(in.Mailbox), Arrived: p.stamp(in.ArrivedAt, now), Fate: becameOf(in),
 		Bad:    in.Fate == store.FateQuarantined || in.Fate == "" && in.Failures > 0,
 		Reason: in.Reason, Ticket: in.Ticket,
 	}
