@@ -189,7 +189,10 @@ func TestStatusCommandsFollowTheTable(t *testing.T) {
 }
 
 func FuzzCommands(f *testing.F) {
-	for _, s := range []string{"take\nx", "#a\n!b\n/c", "status: x", "\u200b\nresolved.", "“”", "> a\nresolved", "assign n\nteam: net\ncc [a@b.c](mailto:a@b.c)"} {
+	for _, s := range []string{
+		"take\nx", "#a\n!b\n/c", "status: x", "\u200b\nresolved.", "“”", "> a\nresolved", "assign n\nteam: net\ncc [a@b.c](mailto:a@b.c)",
+		"1042 resolved\n[IT-7]: take\n#1050 #due friday\n\nx", "From: Ann <a@b.c>\nTo: x", "Von: \"A\" [mailto:a@b.c]",
+	} {
 		f.Add(s)
 	}
 	r := desk(f)
@@ -202,6 +205,18 @@ func FuzzCommands(f *testing.F) {
 		}
 		if !strings.HasSuffix(strings.TrimSpace(whole), c.Text) {
 			t.Errorf("the text is no end of the new text: %q of %q", c.Text, whole)
+		}
+		list, b := r.readBatch(blocks, noon)
+		if len(list) > maxCommands+1 || len(b.Errors) > 3*maxCommands || len(list) != len(b.List) {
+			t.Errorf("%d commands of a batch, %d errors", len(list), len(b.Errors))
+		}
+		for _, l := range list {
+			if l.number < 1 || unfitForBatch(l.cmd.Verb) {
+				t.Errorf("%+v", l)
+			}
+		}
+		if a := forwardedFrom(s); a.Addr != "" && (plainAddress(a.Addr) != a.Addr || a.Addr != lowerASCII(a.Addr)) {
+			t.Errorf("the forwarded mail is from %q", a.Addr)
 		}
 	})
 }
