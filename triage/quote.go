@@ -154,9 +154,10 @@ func read(blocks []Block) *cutter {
 	return c
 }
 
-// trimLine takes off what cannot be seen at the end of a line.
+// trimLine takes off what cannot be seen at the end of a line, and a stray CR
+// at its beginning.
 func trimLine(s string) string {
-	return strings.TrimRightFunc(s, func(r rune) bool { return unicode.IsSpace(r) || invisible(r) })
+	return strings.TrimRightFunc(strings.TrimLeft(s, "\r"), func(r rune) bool { return unicode.IsSpace(r) || invisible(r) })
 }
 
 // invisible runes are the marks of writing direction and of zero width.
