@@ -287,6 +287,9 @@ func (m *Mailer) render(o Occasion, l *language) (string, links, error) {
 		v.Before, v.After = l.say(v.Before), l.say(v.After)
 	}
 	v.Changed = v.Before != "" && v.After != "" && v.Before != v.After
+	if o.Kind == TakenNotice && strings.EqualFold(o.Actor.Addr, t.Assignee) {
+		v.Actor = "" // who took it is named already
+	}
 	if (o.Kind == AnswerNotice || o.Kind == TeamNotice) && o.Actor.Addr != "" {
 		v.Who = name(o.Actor)
 	}

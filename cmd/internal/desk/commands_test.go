@@ -187,7 +187,7 @@ func TestQuestionsAreAnsweredByMail(t *testing.T) {
 			want []string
 			not  string
 		}{
-			{vouched(letter(tina, "x", "mine")), []string{"1 ticket is assigned to you", "[IT-1001] the scanner", "in progress, medium, from ann@example.org"}, "VPN"},
+			{vouched(letter(tina, "x", "mine\nqueue helpdesk")), []string{"1 ticket is assigned to you", "[IT-1001] the scanner", "in progress, medium, from ann@example.org"}, "VPN"},
 			{vouched(letter(tina, "x", "queue net")), []string{"1 ticket is in the queue of Network Team", "[IT-1002] VPN"}, "scanner"},
 			{vouched(letter(tina, "x", "show 1001")), []string{"[IT-1001] the scanner", "Requester: ann@example.org", "It hums.", "> resolved"}, ""},
 			{vouched(letter(tina, "Re: [IT-1002]", "show")), []string{"[IT-1002] VPN", "It drops."}, ""},

@@ -25,25 +25,30 @@ func (w *work) answerQuery() error {
 	o.To, o.Text = []triage.Address{{Name: w.dec.Sender.Name, Addr: to}}, ""
 	o.Public = !w.rules.Works(to)
 	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
+	some := "" // a ticket of a list
 	for _, c := range w.dec.Ask {
-		part, err := w.query(c, to)
+		part, err := w.query(c, to, &some)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Verb, err)
 		}
 		o.Sections = append(o.Sections, part...)
 	}
+	if some != "" {
+		o.Sections = append(o.Sections, mailout.Section{Title: `For one of them write "show" and its number, or commands behind its number, as in "` + some + ` take".`})
+	}
 	return w.answer(o, to)
 }
 
-// query answers one question.
-func (w *work) query(c triage.Command, who string) ([]mailout.Section, error) {
+// query answers one question. Of a list for technicians it gives one ticket's
+// number as an example.
+func (w *work) query(c triage.Command, who string, some *string) ([]mailout.Section, error) {
 	switch c.Verb {
 	case triage.HelpVerb:
 		return help(), nil
 	case triage.MineVerb:
-		return w.listTickets("assigned to you", store.TicketFilter{Assignee: who, Live: true})
+		return w.listTickets("assigned to you", store.TicketFilter{Assignee: who, Live: true}, some)
 	case triage.QueueVerb:
-		return w.listTickets("in the queue of "+c.Value, store.TicketFilter{Team: c.Value, Live: true})
+		return w.listTickets("in the queue of "+c.Value, store.TicketFilter{Team: c.Value, Live: true}, some)
 	case triage.ShowVerb:
 		n, err := ticket.ParseNumber(c.Value)
 		if err != nil {
@@ -56,7 +61,7 @@ func (w *work) query(c triage.Command, who string) ([]mailout.Section, error) {
 	}
 	f := store.TicketFilter{Requester: who, Live: true}
 	if w.dec.Sender.Authenticated {
-		return w.listTickets("open for you", f)
+		return w.listTickets("open for you", f, new(string))
 	}
 	// Whoever wrote this need not be who gets the answer: it repeats no words
 	// that a sender has chosen (T20).
@@ -87,7 +92,7 @@ func (w *work) tickets(f store.TicketFilter) ([]store.Ticket, error) {
 	return sorted, nil
 }
 
-func (w *work) listTickets(where string, f store.TicketFilter) ([]mailout.Section, error) {
+func (w *work) listTickets(where string, f store.TicketFilter, some *string) ([]mailout.Section, error) {
 	list, err := w.tickets(f)
 	if err != nil {
 		return nil, err
@@ -100,11 +105,10 @@ func (w *work) listTickets(where string, f store.TicketFilter) ([]mailout.Sectio
 		}
 		s.Lines = append(s.Lines, w.ticketLine(t, f.Requester == ""))
 	}
-	parts := []mailout.Section{s}
-	if f.Requester == "" && len(list) > 0 {
-		parts = append(parts, mailout.Section{Title: `For one of them write "show" and its number, or commands behind its number, as in "` + list[0].Number.String() + ` take".`})
+	if len(list) > 0 {
+		*some = list[0].Number.String()
 	}
-	return parts, nil
+	return []mailout.Section{s}, nil
 }
 
 // ticketLine is a ticket in two lines.
@@ -141,7 +145,7 @@ func (w *work) standing() ([]mailout.Section, error) {
 	if w.dec.Sender.Authenticated {
 		title += " " + oneLine(t.Subject)
 	}
-	return []mailout.Section{{Title: title, Lines: lines}}, nil
+	return []mailout.Section{{Title: title + ":", Lines: lines}}, nil
 }
 
 // showTicket is a ticket with what was said on it last, for technicians.
@@ -153,7 +157,7 @@ func (w *work) showTicket(n ticket.Number) ([]mailout.Section, error) {
 	if t == nil {
 		return []mailout.Section{{Title: "There is no ticket " + n.String() + "."}}, nil
 	}
-	facts := mailout.Section{Title: w.rules.Tag(n) + " " + oneLine(t.Subject)}
+	facts := mailout.Section{Title: w.rules.Tag(n) + " " + oneLine(t.Subject) + ":"}
 	add := func(name, value string) {
 		if value != "" {
 			facts.Lines = append(facts.Lines, name+": "+value)
