@@ -93,6 +93,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.Participants([]ticket.Number{1001}))
 		try(tx.TicketsByID([]string{"a", "b"}))
 		try(tx.OpenedBy("ann@example.org", time.Now(), 21))
+		try(tx.OpenedLately([]string{"ann@example.org", "bob@example.org"}, time.Now(), 200))
 		try(tx.WrittenBy(1, []string{"ann@example.org", "bob@example.org"}, time.Now(), 21))
 		try(tx.Twins(in.Mailbox, [][]byte{{1}}, [][]byte{{1}}))
 		try(tx.AutoSentTo([]string{"a", "b"}, tx.Now(), tx.Now()))

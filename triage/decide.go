@@ -163,6 +163,7 @@ const (
 	Spammed    Fate = "spam"
 	TooLarge   Fate = "oversize"
 	Refused    Fate = "refused"
+	Folded     Fate = "folded"
 )
 
 // Tell is one mail that a decision asks for.
@@ -328,7 +329,10 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	default:
 		r.fromRequester(m, &d, facts)
 	}
-	if (d.Fate == NewTicket || d.Fate == TooLarge) && m.Ambiguous {
+	if r.floods(m, k, &d) {
+		r.fold(&d, k)
+	}
+	if (d.Fate == NewTicket || d.Fate == TooLarge || d.Fate == Folded) && m.Ambiguous {
 		d.Notes = append(d.Notes, "this mail can be read in more than one way; look at its raw source before acting on it")
 	}
 	if d.Write != nil && r.reused(m, k) {

@@ -161,7 +161,8 @@ type Known struct {
 	Challenged bool       // the sender was asked within the hour, or may not be asked
 	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
 
-	BlockedSender bool // a technician has marked the sender as one of spam
+	BlockedSender bool  // a technician has marked the sender as one of spam
+	Flood         Flood // what the sender has opened lately
 }
 
 // Challenge is the question to a technician whether an unverified mail was

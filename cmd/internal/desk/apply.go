@@ -27,6 +27,7 @@ type known struct {
 	challenges   map[string]store.Challenge        // by the Message-ID of the question
 	challenged   map[string]bool                   // technicians who were asked within the hour
 	answers      *answers
+	floods       map[opener]triage.Flood // what the senders have opened lately
 }
 
 // lookUp asks for the leads of all mails at once.
@@ -37,6 +38,9 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		tickets: map[ticket.Number]*store.Ticket{}, participants: map[ticket.Number][]string{},
 	}
 	if k.answers, err = d.answersTo(tx, mails); err != nil {
+		return nil, err
+	}
+	if k.floods, err = d.floods(tx, mails); err != nil {
 		return nil, err
 	}
 	type hashes struct{ keys, shas [][]byte }
@@ -208,6 +212,10 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 		return d.setAside(tx, m, in)
 	}
 	facts := d.facts(k, m)
+	from, counted := d.opener(m)
+	if counted {
+		facts.Flood = k.floods[from]
+	}
 	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts)}
 	if w.dec.Confirm != 0 {
 		if facts, err = w.confirm(facts); err != nil {
@@ -220,6 +228,9 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	dec := &w.dec
 	if err := w.do(); err != nil {
 		return fmt.Errorf("act on <%s>: %w", brief(m.msg.MessageID), err)
+	}
+	if counted && dec.Open != nil {
+		count(k.floods, from, w.t.Number)
 	}
 	in.ContentKey, in.MessageID = m.msg.ContentKey[:], m.msg.MessageID
 	in.From, in.Subject = m.msg.Shown.Addr, m.msg.Subject

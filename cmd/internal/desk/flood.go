@@ -1,0 +1,59 @@
+package desk
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"deskd/store"
+	"deskd/triage"
+	"deskd/triage/ticket"
+)
+
+// floodWindow is how long what somebody opened counts towards a flood.
+const floodWindow = time.Hour
+
+// mostOpened bounds what is looked up of one sender: a flood in each of a few
+// mailboxes, as it is folded.
+const mostOpened = 200
+
+// opener is whose new tickets are counted together (T21).
+type opener struct {
+	mailbox, addr string
+	proven        bool
+}
+
+// opener is the one that a mail would open a ticket as; ok is false for those
+// whose tickets are not counted.
+func (d *Desk) opener(m *mail) (o opener, ok bool) {
+	addr, proven, ok := d.rules.MayFlood(&m.msg)
+	return opener{strings.ToLower(m.Box.Mailbox), addr, proven}, ok
+}
+
+// floods counts what the senders of all these mails have opened lately.
+func (d *Desk) floods(tx *store.Tx, mails []*mail) (map[opener]triage.Flood, error) {
+	var addrs []string
+	for _, m := range mails {
+		if o, ok := d.opener(m); ok && !m.setOff {
+			addrs = append(addrs, o.addr)
+		}
+	}
+	found := map[opener]triage.Flood{}
+	if len(addrs) == 0 {
+		return found, nil
+	}
+	list, err := tx.OpenedLately(addrs, d.now().Add(-floodWindow), mostOpened)
+	if err != nil {
+		return nil, fmt.Errorf("look for floods: %w", err)
+	}
+	for _, t := range list {
+		count(found, opener{strings.ToLower(t.Mailbox), t.Requester, t.Verified}, t.Number)
+	}
+	return found, nil
+}
+
+// count notes one more ticket of somebody.
+func count(floods map[opener]triage.Flood, o opener, n ticket.Number) {
+	f := floods[o]
+	floods[o] = triage.Flood{Opened: f.Opened + 1, Newest: max(f.Newest, n)}
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"deskd/triage/ticket"
+)
+
+// Opened is what somebody opened through a mailbox, and whether the first mail
+// on it was verified.
+type Opened struct {
+	Number    ticket.Number
+	Mailbox   string
+	Requester string
+	Verified  bool
+}
+
+// OpenedLately lists the tickets that these requesters opened since a time,
+// this transaction's too, the oldest first. It stops at most of them, the
+// newest, for each requester.
+func (tx *Tx) OpenedLately(requesters []string, since time.Time, most int) ([]Opened, error) {
+	type row struct {
+		Number    int64
+		Mailbox   text
+		Requester short
+		Verified  flag
+	}
+	asked := make(map[string]string, len(requesters)) // as stored → as given
+	for _, r := range requesters {
+		asked[shorten(r)] = r
+	}
+	var all []Opened
+	for chunk := range slices.Chunk(sortedKeys(asked), batchRows) {
+		args := make([]any, len(chunk), len(chunk)+2)
+		for i, a := range chunk {
+			args[i] = short(a)
+		}
+		rows, err := find[row](tx, "SELECT t.number, t.mailbox, t.requester, coalesce((SELECT e.verified FROM entries e WHERE e.ticket = t.number ORDER BY e.seq LIMIT 1), ?) AS verified "+
+			"FROM "+tx.values("TEXT", len(chunk))+" JOIN tickets t ON t.requester = v.column1 AND t.number > "+
+			"coalesce((SELECT o.number FROM tickets o WHERE o.requester = v.column1 ORDER BY o.number DESC LIMIT 1 OFFSET ?), 0) "+
+			"WHERE t.created_at >= ?", append(append([]any{flag(false)}, args...), most, at(since))...)
+		if err != nil {
+			return nil, fmt.Errorf("list what was opened lately: %w", err)
+		}
+		for _, r := range rows {
+			all = append(all, Opened{ticket.Number(r.Number), string(r.Mailbox), asked[string(r.Requester)], bool(r.Verified)})
+		}
+	}
+	for n, k := range tx.tickets {
+		who, ok := asked[shorten(k.ticket.Requester)]
+		if !k.isNew || !ok || k.ticket.CreatedAt.Before(since) {
+			continue
+		}
+		o := Opened{Number: n, Mailbox: k.ticket.Mailbox, Requester: who}
+		if i := slices.IndexFunc(tx.entries, func(e entryRow) bool { return e.Ticket == int64(n) }); i >= 0 {
+			o.Verified = bool(tx.entries[i].Verified)
+		}
+		all = append(all, o)
+	}
+	slices.SortFunc(all, func(a, b Opened) int { return int(a.Number - b.Number) })
+	return slices.CompactFunc(all, func(a, b Opened) bool { return a.Number == b.Number }), nil
+}
