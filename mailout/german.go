@@ -224,6 +224,7 @@ var german = &language{
 		{"no answer to {a}, who has muted the ticket", "keine Nachricht an {a}: hat das Ticket stummgeschaltet"},
 		{"asks to close the ticket, which was not done: {a}", "bittet, das Ticket zu schließen, was nicht geschah: {a!}"},
 		{"written from {a}, which is {b}", "geschrieben von {a}, das ist {b}"},
+		{"it names {a}, and was not linked to it", "sie nennt {a} und wurde nicht damit verknüpft"},
 		{"the sender is not proven: {a}", "der Absender ist nicht bestätigt: {a!}"},
 		{"no {a} to {b}, who has muted the ticket", "keine Nachricht an {b} ({a!}): hat das Ticket stummgeschaltet"},
 		{"{a} (too large to send along)", "{a} (zu groß zum Mitsenden)"},

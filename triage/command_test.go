@@ -248,3 +248,19 @@ func TestT08_OnlyLeadingOwnLinesAreRead(t *testing.T) {
 		}
 	}
 }
+
+// Look-alike letters make a line a note, each by itself (T9).
+func TestT09_LookAlikeLettersAreNoCommand(t *testing.T) {
+	t.Parallel()
+	r := desk(t)
+	for _, line := range []string{
+		"＃resolved", "ｒesolved", "resоlved", "сlosed", "ｃｌｏｓｅｄ", "ＴＡＫＥ", "taĸe", "ta\u212ae", "cℓosed", "𝐜𝐥𝐨𝐬𝐞𝐝", "waıting", "clo\u017fed", "#ｒesolved", "status：closed", "1042 ｒesolved",
+		"re\u0301solved", "r e s o l v e d", "⓪pen", "opеn",
+	} {
+		c := r.ReadCommands([]Block{{Own, line + "\n"}}, noon)
+		list, _ := r.readBatch([]Block{{Own, line + "\n"}}, noon)
+		if len(c.List)+len(list) > 0 {
+			t.Errorf("%q is a command: %+v %+v", line, c.List, list)
+		}
+	}
+}
