@@ -90,9 +90,10 @@ func (c *cutter) separator(start, end int) int {
 	return at
 }
 
-// comment says whether line i is a comment of SQL, where "--" stands alone too.
+// comment says whether line i is a comment of SQL, where "--" stands alone too,
+// and the writer's own.
 func (c *cutter) comment(i int) bool {
-	return i >= 0 && i < len(c.lines) && strings.HasPrefix(c.lines[i].text, "-- ")
+	return i >= 0 && i < len(c.lines) && c.undecided(i) && strings.HasPrefix(c.lines[i].text, "-- ")
 }
 
 // fenced says whether line i stands in a block of code between ``` lines.
