@@ -136,8 +136,9 @@ func (d *sqliteDialect) exists() error {
 	return nil
 }
 
-// busyTimeout is how long a connection waits for another one's lock. There is
-// one writer, so only a backup or a checkpoint can hold it.
+// busyTimeout is how long a connection waits for another one's lock. A daemon
+// is the one writer, so only a backup, a checkpoint or a person's command
+// beside it (OpenBeside) can hold it.
 const busyTimeout = 5 * time.Second
 
 func (d *sqliteDialect) connector(write bool) (driver.Connector, error) {

@@ -23,12 +23,17 @@ type factRow struct {
 
 func (factRow) TableName() string { return "facts" }
 
-// checkKey keeps a fingerprint of the key in a new database, and compares it
-// in one that has it. The fingerprint does not give the key away.
-func (s *Store) checkKey(ctx context.Context) error {
+// fingerprint tells keys apart and does not give the key away.
+func (s *Store) fingerprint() []byte {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte("deskd key check"))
-	fingerprint := mac.Sum(nil)
+	return mac.Sum(nil)
+}
+
+// checkKey keeps a fingerprint of the key in a new database, and compares it
+// in one that has it.
+func (s *Store) checkKey(ctx context.Context) error {
+	fingerprint := s.fingerprint()
 	err := s.Write(ctx, func(tx *Tx) error {
 		fresh := []factRow{{"key", blob(fingerprint)}}
 		if err := insert(tx, &fresh, ignore("name")); err != nil {
