@@ -63,7 +63,7 @@ func databaseFault(s *configs.Settings, err error) error {
 	if strings.Contains(s.Database.Reveal(), "://") {
 		remedy = "look whether the database runs, and at host, port, name, user and password in the URL"
 	}
-	if errors.As(err, new(*store.Schema)) {
+	if errors.As(err, new(*store.Schema)) || errors.As(err, new(*store.WrongKey)) { // these bring it
 		remedy = ""
 	}
 	return &fault{"database", err, remedy}

@@ -73,15 +73,7 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	}
 	defer db.Close()
 
-	d := desk.New(desk.Options{
-		Store: db, Rules: rules, Mailer: mailer, Host: host(s), Limits: s.MailLimits(), DKIM: verifier(s.Authentication),
-		Answers: desk.AnswerLimits{
-			Hour: s.Limits.AnswersPerAddressHour, Day: s.Limits.AnswersPerAddressDay,
-			Unproved: s.Limits.UnauthenticatedInterval, Overall: s.Limits.AnswersPerHour,
-		},
-		NoticeBytes: int64(s.Limits.AttachmentsInNotice), CloseAfter: s.CloseAfter,
-		Senders: s.Mailout().Connections, Log: log,
-	})
+	d := newDesk(s, db, rules, mailer, log)
 
 	var handler http.Handler
 	addr := ""
@@ -110,6 +102,19 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	err = group.Wait()
 	log.Info("stopped", "err", err)
 	return err
+}
+
+// newDesk makes the desk that the settings ask for.
+func newDesk(s *configs.Settings, db *store.Store, rules *triage.Rules, mailer *mailout.Mailer, log *slog.Logger) *desk.Desk {
+	return desk.New(desk.Options{
+		Store: db, Rules: rules, Mailer: mailer, Host: host(s), Limits: s.MailLimits(), DKIM: verifier(s.Authentication),
+		Answers: desk.AnswerLimits{
+			Hour: s.Limits.AnswersPerAddressHour, Day: s.Limits.AnswersPerAddressDay,
+			Unproved: s.Limits.UnauthenticatedInterval, Overall: s.Limits.AnswersPerHour,
+		},
+		NoticeBytes: int64(s.Limits.AttachmentsInNotice), CloseAfter: s.CloseAfter,
+		Senders: s.Mailout().Connections, Log: log,
+	})
 }
 
 // key reads the desk's secret, or makes one for a desk that begins: where there

@@ -190,11 +190,7 @@ func (c *showCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	digits := strings.Trim(c.Number, "[]")
-	if head := s.SubjectPrefix + "-"; len(digits) > len(head) && strings.EqualFold(digits[:len(head)], head) {
-		digits = digits[len(head):]
-	}
-	n, err := ticket.ParseNumber(digits)
+	n, err := numberOf(s, c.Number)
 	if err != nil {
 		return &usageError{err}
 	}

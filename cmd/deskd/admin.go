@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"deskd/configs"
+	"deskd/store"
+	"deskd/triage/ticket"
+)
+
+// What the commands have in common by which an administrator looks after a
+// desk at its own machine. They work beside a running daemon.
+
+// secretOf reads the key of a desk that has one.
+func secretOf(s *configs.Settings) ([]byte, error) {
+	secret, err := s.Secret()
+	if err != nil {
+		return nil, s.Complain("key_file", err.Error(), err)
+	}
+	return secret, nil
+}
+
+// keyed opens the database for reading, with the key that its event chains
+// were made with.
+func keyed(e env, s *configs.Settings) (*store.Store, error) {
+	secret, err := secretOf(s)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.OpenReader(e.ctx, s.Database.Reveal(), store.Options{Key: secret, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, databaseFault(s, err)
+	}
+	if err := db.CheckKey(e.ctx); err != nil {
+		return nil, errors.Join(databaseFault(s, err), db.Close())
+	}
+	return db, nil
+}
+
+// numberOf reads a ticket's number as people write it: 1042, IT-1042 or
+// [IT-1042].
+func numberOf(s *configs.Settings, text string) (ticket.Number, error) {
+	digits := strings.Trim(text, "[]")
+	if head := s.SubjectPrefix + "-"; len(digits) > len(head) && strings.EqualFold(digits[:len(head)], head) {
+		digits = digits[len(head):]
+	}
+	return ticket.ParseNumber(digits)
+}
+
+// onTerminal says whether a person sees what is written there.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress shows on a terminal how far long work is, a few times a second and
+// on one line.
+type progress struct {
+	out   io.Writer // nil: nobody looks
+	shown time.Time
+}
+
+func newProgress(w io.Writer) *progress {
+	if !onTerminal(w) {
+		w = nil
+	}
+	return &progress{out: w}
+}
+
+func (p *progress) tell(format string, a ...any) {
+	if p.out == nil || time.Since(p.shown) < 200*time.Millisecond {
+		return
+	}
+	p.shown = time.Now()
+	fmt.Fprintf(p.out, "\r\x1b[K"+format, a...)
+}
+
+// done clears the line.
+func (p *progress) done() {
+	if p.out != nil && !p.shown.IsZero() {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
