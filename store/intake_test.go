@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -360,6 +362,54 @@ func TestQuarantineIsLeftOnce(t *testing.T) {
 		}
 		if err := again(Intake{ID: 99, Fate: FateDismissed}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Redecide(99) = %v, want ErrNotFound", err)
+		}
+	})
+}
+
+func TestMailsAreFoundByMessageIDAndTicket(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		long := strings.Repeat("x", 9000) + "@example.org" // more than an ordinary index takes
+		first, second := begin(t, s, 1), begin(t, s, 2)
+		for _, in := range []Intake{first, second} {
+			mustWrite(t, s, func(tx *Tx) error { return mail(tx, in, []byte{byte(in.ID)}) })
+		}
+		third := begin(t, s, 3)
+		third.Fate, third.MessageID, third.Ticket = FateDuplicate, long, 1002
+		mustWrite(t, s, func(tx *Tx) error {
+			o := outgoing("long", 1002, third.ID, "ann@example.org")
+			o.MessageID = long
+			return errors.Join(tx.Decide(third), tx.Enqueue(o))
+		})
+		begin(t, s, 4) // without a Message-ID
+		for _, c := range []struct {
+			f       IntakeFilter
+			in, out string
+		}{
+			{IntakeFilter{MessageID: fmt.Sprintf("mail-%d@example.org", first.ID)}, "1", ""},
+			{IntakeFilter{MessageID: long}, "3", "5"},
+			{IntakeFilter{MessageID: "nobody@example.org"}, "", ""},
+			{IntakeFilter{MessageID: "intake:1/team@example.org"}, "", "2"},
+			{IntakeFilter{Ticket: 1002}, "3 2", "5 4 3"},
+		} {
+			ins, err := s.ListIntakes(t.Context(), c.f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			outs, err := s.ListOutbox(t.Context(), OutboxFilter{MessageID: c.f.MessageID, Ticket: c.f.Ticket})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, out := "", ""
+			for _, r := range ins {
+				in += fmt.Sprint(" ", r.ID)
+			}
+			for _, r := range outs {
+				out += fmt.Sprint(" ", r.ID)
+			}
+			if strings.TrimSpace(in) != c.in || strings.TrimSpace(out) != c.out {
+				t.Errorf("%.40s, ticket %d: mails %q, outgoing %q; want %q and %q", c.f.MessageID, c.f.Ticket, in, out, c.in, c.out)
+			}
 		}
 	})
 }

@@ -57,10 +57,10 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	} {
 		try(s.ListTickets(ctx, f))
 	}
-	for _, f := range []IntakeFilter{{}, {Fate: FateSpam}, {Mailbox: "m"}, {Undone: true}, {Fate: FateSpam, Before: 5}, {Before: 5}} {
+	for _, f := range []IntakeFilter{{}, {Fate: FateSpam}, {Mailbox: "m"}, {Undone: true}, {Fate: FateSpam, Before: 5}, {Before: 5}, {Ticket: 1001}, {MessageID: "a@b"}, {MessageID: "a@b", Before: 5}} {
 		try(s.ListIntakes(ctx, f))
 	}
-	for _, f := range []OutboxFilter{{}, {State: Failed}, {Ticket: 1001}, {State: Sent, Before: 5}, {Before: 5}} {
+	for _, f := range []OutboxFilter{{}, {State: Failed}, {Ticket: 1001}, {State: Sent, Before: 5}, {Before: 5}, {MessageID: "a@b"}} {
 		try(s.ListOutbox(ctx, f))
 	}
 	try(s.Overview(ctx, s.now()))

@@ -245,6 +245,10 @@ func (s *Store) ListIntakes(ctx context.Context, f IntakeFilter) ([]Intake, erro
 	return intakes(rows), nil
 }
 
+// withMessageID says twice that there is one, so that the index is used which
+// holds only these rows.
+const withMessageID = "message_id = ? AND message_id <> ''"
+
 func intakeQuery(f IntakeFilter) (string, []any) {
 	where, args := []string{"1 = 1"}, []any{}
 	if f.Undone {
@@ -255,6 +259,12 @@ func intakeQuery(f IntakeFilter) (string, []any) {
 	}
 	if f.Mailbox != "" {
 		where, args = append(where, "mailbox = ?"), append(args, short(f.Mailbox))
+	}
+	if f.Ticket != 0 {
+		where, args = append(where, "ticket = ?"), append(args, int64(f.Ticket))
+	}
+	if f.MessageID != "" {
+		where, args = append(where, withMessageID), append(args, text(f.MessageID))
 	}
 	if f.Before > 0 {
 		where, args = append(where, "id < ?"), append(args, f.Before)
@@ -279,6 +289,9 @@ func outboxQuery(f OutboxFilter) (string, []any) {
 	}
 	if f.Ticket != 0 {
 		where, args = append(where, "ticket = ?"), append(args, int64(f.Ticket))
+	}
+	if f.MessageID != "" {
+		where, args = append(where, withMessageID), append(args, text(f.MessageID))
 	}
 	if f.Before > 0 {
 		where, args = append(where, "id < ?"), append(args, f.Before)

@@ -284,17 +284,20 @@ type Detail struct {
 
 // IntakeFilter chooses intakes; empty fields do not restrict.
 type IntakeFilter struct {
-	Fate    Fate
-	Mailbox string
-	Before  int64 // only ids below: the last one of the page before
-	Limit   int   // at most 500; 0 means 50
-	Undone  bool  // not decided, or decided and not yet filed
+	Fate      Fate
+	Mailbox   string
+	Ticket    ticket.Number
+	MessageID string // without angle brackets
+	Before    int64  // only ids below: the last one of the page before
+	Limit     int    // at most 500; 0 means 50
+	Undone    bool   // not decided, or decided and not yet filed
 }
 
 // OutboxFilter chooses outgoing mail; empty fields do not restrict.
 type OutboxFilter struct {
-	State  State
-	Ticket ticket.Number
-	Before int64 // only ids below: the last one of the page before
-	Limit  int   // at most 500; 0 means 50
+	State     State
+	Ticket    ticket.Number
+	MessageID string // without angle brackets
+	Before    int64  // only ids below: the last one of the page before
+	Limit     int    // at most 500; 0 means 50
 }
