@@ -91,3 +91,11 @@ func (p *progress) done() {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }
+
+// moment is a time as lists show it; a dash where there is none.
+func moment(t time.Time, zone *time.Location) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.In(zone).Format("2006-01-02 15:04:05")
+}

@@ -39,6 +39,7 @@ type cli struct {
 	Explain explainCmd `cmd:"" help:"Say what would become of a mail, and why."`
 	Tickets ticketsCmd `cmd:"" help:"List tickets."`
 	Show    showCmd    `cmd:"" help:"Show one ticket with its timeline."`
+	Why     whyCmd     `cmd:"" help:"Say what became of a mail, or of all mails of a ticket, and why."`
 	Audit   auditCmd   `cmd:"" help:"Look whether the record of what was done is whole."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
 }
