@@ -63,6 +63,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	for _, f := range []OutboxFilter{{}, {State: Failed}, {Ticket: 1001}, {State: Sent, Before: 5}, {Before: 5}, {MessageID: "a@b"}} {
 		try(s.ListOutbox(ctx, f))
 	}
+	try(s.OutboxByID(ctx, 1))
 	try(s.Overview(ctx, s.now()))
 	try(s.Show(ctx, 1001))
 	try(s.Pending(ctx, in.Mailbox, 1, []uint32{1}))

@@ -282,6 +282,19 @@ func (s *Store) ListOutbox(ctx context.Context, f OutboxFilter) ([]Row, error) {
 	return outboxRows(rows), nil
 }
 
+// OutboxByID gives one row of the outbox without its body; ErrNotFound if there
+// is none.
+func (s *Store) OutboxByID(ctx context.Context, id int64) (Row, error) {
+	rows, err := read[outboxRow](ctx, s, "SELECT * FROM outbox WHERE id = ?", id)
+	if err != nil {
+		return Row{}, fmt.Errorf("read row %d of the outbox: %w", id, err)
+	}
+	if len(rows) == 0 {
+		return Row{}, fmt.Errorf("row %d of the outbox: %w", id, ErrNotFound)
+	}
+	return rows[0].row(), nil
+}
+
 func outboxQuery(f OutboxFilter) (string, []any) {
 	where, args := []string{"1 = 1"}, []any{}
 	if f.State != "" {

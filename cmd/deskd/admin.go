@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -41,6 +42,31 @@ func keyed(e env, s *configs.Settings) (*store.Store, error) {
 		return nil, errors.Join(databaseFault(s, err), db.Close())
 	}
 	return db, nil
+}
+
+// writer opens the database for writing beside a running daemon.
+func writer(e env, s *configs.Settings) (*store.Store, error) {
+	secret, err := secretOf(s)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.OpenBeside(e.ctx, s.Database.Reveal(), store.Options{Key: secret, Owner: s.Daemon, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, databaseFault(s, err)
+	}
+	return db, nil
+}
+
+// administrator names who sits at the machine, as events do.
+func administrator() string {
+	who, host := "somebody", "this machine"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return who + " at " + host + " (command line)"
 }
 
 // numberOf reads a ticket's number as people write it: 1042, IT-1042 or

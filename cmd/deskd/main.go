@@ -40,6 +40,7 @@ type cli struct {
 	Tickets ticketsCmd `cmd:"" help:"List tickets."`
 	Show    showCmd    `cmd:"" help:"Show one ticket with its timeline."`
 	Why     whyCmd     `cmd:"" help:"Say what became of a mail, or of all mails of a ticket, and why."`
+	Outbox  outboxCmd  `cmd:"" help:"List mails that are to go out, send them again, or cancel them."`
 	Audit   auditCmd   `cmd:"" help:"Look whether the record of what was done is whole."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`
 }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"deskd/configs"
+	"deskd/mailout"
+	"deskd/store"
+)
+
+type outboxCmd struct {
+	List   outboxListCmd   `cmd:"" help:"List mails that go out, the newest first."`
+	Show   outboxShowCmd   `cmd:"" help:"Show how one mail to one recipient stands."`
+	Retry  outboxRetryCmd  `cmd:"" help:"Send a mail again that failed, was cancelled, or perhaps did not arrive."`
+	Cancel outboxCancelCmd `cmd:"" help:"Take a mail back that is not sent yet."`
+}
+
+type outboxListCmd struct {
+	Config string `help:"Settings file." default:"deskd.yaml" placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Print a JSON array."`
+	State  string `help:"Only mails in this state: queued, sending, sent, uncertain, failed or cancelled." placeholder:"STATE"`
+	Ticket string `help:"Only mails about this ticket." placeholder:"NUMBER"`
+	Limit  int    `help:"At most that many." default:"100" placeholder:"N"`
+}
+
+// filter is what the flags ask for.
+func (c *outboxListCmd) filter(s *configs.Settings) (f store.OutboxFilter, err error) {
+	if f.State = store.State(strings.ToLower(c.State)); c.State != "" && !slices.Contains(store.States(), f.State) {
+		return f, &usageError{fmt.Errorf("--state: there is no state %q; states are %s", c.State, commas(store.States()))}
+	}
+	if c.Ticket != "" {
+		if f.Ticket, err = numberOf(s, c.Ticket); err != nil {
+			return f, &usageError{fmt.Errorf("--ticket: %w", err)}
+		}
+	}
+	if c.Limit < 1 {
+		return f, &usageError{fmt.Errorf("--limit: %d is no number of mails; write 1 or more", c.Limit)}
+	}
+	return f, nil
+}
+
+func commas[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, w := range list {
+		words[i] = string(w)
+	}
+	return strings.Join(words, ", ")
+}
+
+// Run lists the outbox.
+func (c *outboxListCmd) Run(e env) error {
+	s, err := configs.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	f, err := c.filter(s)
+	if err != nil {
+		return err
+	}
+	db, err := reader(e, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	all := []went{}
+	for len(all) < c.Limit {
+		f.Limit = min(500, c.Limit-len(all))
+		page, err := db.ListOutbox(e.ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			all = append(all, wentOut(r))
+		}
+		if len(page) < f.Limit {
+			break
+		}
+		f.Before = page[len(page)-1].ID
+	}
+	if c.JSON {
+		return printJSON(e.out, all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(e.out, "No mails.")
+		return err
+	}
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	for _, o := range all {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", o.ID, moment(o.Created, s.Location()), o.State, strings.ReplaceAll(printable(o.Kind), "-", " "),
+			printable(o.To), printable(o.Subject), printable(o.Answer))
+	}
+	return w.Flush()
+}
+
+type outboxShowCmd struct {
+	ID     int64  `arg:"" help:"The mail's number in the list."`
+	Config string `help:"Settings file." default:"deskd.yaml" placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Run shows one row.
+func (c *outboxShowCmd) Run(e env) error {
+	s, err := configs.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	db, err := reader(e, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	r, err := outgoing(e, db, c.ID)
+	if err != nil {
+		return err
+	}
+	o := wentOut(r)
+	if c.JSON {
+		return printJSON(e.out, o)
+	}
+	o.print(e.out, s)
+	return nil
+}
+
+// outgoing reads one row of the outbox.
+func outgoing(e env, db *store.Store, id int64) (store.Row, error) {
+	r, err := db.OutboxByID(e.ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, fmt.Errorf("there is no mail %d in the outbox", id)
+	}
+	return r, err
+}
+
+type outboxRetryCmd struct {
+	ID     int64  `arg:"" help:"The mail's number in the list."`
+	Config string `help:"Settings file." default:"deskd.yaml" placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Run puts the mail back, to be sent by the daemon. It is the same bytes.
+func (c *outboxRetryCmd) Run(e env) error {
+	return moved(e, c.Config, c.ID, c.JSON, "mail sent again", "will be sent again; a running daemon does so within half a minute", func(tx *store.Tx, r store.Row) error {
+		after := mailout.GiveUpAfter
+		if r.Automatic {
+			after = mailout.GiveUpAnswerAfter
+		}
+		return tx.SendAgain(r.ID, time.Now().Add(after))
+	})
+}
+
+type outboxCancelCmd struct {
+	ID     int64  `arg:"" help:"The mail's number in the list."`
+	Config string `help:"Settings file." default:"deskd.yaml" placeholder:"FILE"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Run cancels the mail.
+func (c *outboxCancelCmd) Run(e env) error {
+	return moved(e, c.Config, c.ID, c.JSON, "mail cancelled", "is cancelled", func(tx *store.Tx, r store.Row) error { return tx.Cancel(r.ID) })
+}
+
+// moved changes the state of one row and writes into the timeline of its
+// ticket, or of the desk, who did it. What the row's state does not allow is
+// refused by the store, and nothing is changed.
+func moved(e env, config string, id int64, asJSON bool, what, says string, move func(*store.Tx, store.Row) error) error {
+	s, err := configs.Load(config)
+	if err != nil {
+		return err
+	}
+	db, err := writer(e, s)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	r, err := outgoing(e, db, id)
+	if err != nil {
+		return err
+	}
+	err = db.Write(e.ctx, func(tx *store.Tx) error {
+		if err := move(tx, r); err != nil {
+			return err
+		}
+		return tx.AddEvent(store.Event{
+			Ticket: r.Ticket, Actor: administrator(), What: what, Before: r.Kind, After: r.Recipient, Reason: fmt.Sprintf("outbox %d was %s", r.ID, r.State),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if r, err = outgoing(e, db, id); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(e.out, wentOut(r))
+	}
+	_, err = fmt.Fprintf(e.out, "The %s to %s %s.\n", printable(strings.ReplaceAll(r.Kind, "-", " ")), printable(r.Recipient), says)
+	return err
+}
