@@ -309,7 +309,8 @@ func (tx *Tx) flushDecided() error {
 // Redecide changes the fate of a mail that was set aside: from is what it must
 // be still, else *AlreadyDecided. With an empty in.Fate the mail is undecided
 // again and its failures are forgotten, so that it is offered anew; else
-// in.Fate, Reason, Ticket, File and Why are stored.
+// in.Fate, Reason, Ticket, File, Kind and Why are stored, and what was read of
+// the mail by now: ContentKey, MessageID, From and Subject.
 func (tx *Tx) Redecide(in Intake, from Fate) error {
 	if err := tx.flush(); err != nil {
 		return err
@@ -320,8 +321,10 @@ func (tx *Tx) Redecide(in Intake, from Fate) error {
 		n, err = tx.affect("UPDATE intakes SET fate = NULL, decided_at = NULL, filed_at = NULL, failures = 0, handling = '', "+
 			"reason = ?, file = '' WHERE id = ? AND fate = ?", text(in.Reason), in.ID, string(from))
 	} else {
-		n, err = tx.affect("UPDATE intakes SET fate = ?, decided_at = ?, reason = ?, ticket = ?, file = ?, why = ? WHERE id = ? AND fate = ?",
-			string(in.Fate), at(tx.now), text(in.Reason), ref(in.Ticket), text(in.File), jsonText(in.Why), in.ID, string(from))
+		n, err = tx.affect("UPDATE intakes SET fate = ?, decided_at = ?, reason = ?, ticket = ?, file = ?, kind = ?, why = ?, "+
+			"content_key = ?, message_id = ?, sender = ?, subject = ? WHERE id = ? AND fate = ?",
+			string(in.Fate), at(tx.now), text(in.Reason), ref(in.Ticket), text(in.File), text(in.Kind), jsonText(in.Why),
+			hashed(in.ContentKey), text(in.MessageID), text(in.From), text(in.Subject), in.ID, string(from))
 	}
 	if err != nil {
 		return fmt.Errorf("decide again on intake %d: %w", in.ID, err)
@@ -419,6 +422,33 @@ func (tx *Tx) Twins(mailbox string, keys, shas [][]byte) ([]Intake, error) {
 	}
 	slices.SortFunc(found, func(a, b Intake) int { return cmpBy(a.ID, b.ID, 0, int64(0)) })
 	return found, nil
+}
+
+// Handled finds another mail of a mailbox with this content key or raw hash
+// from which something followed: one that is no copy itself, and neither waits
+// for a person nor was put aside by one. The newest by content comes first;
+// ErrNotFound if there is none.
+func (tx *Tx) Handled(mailbox string, key, sha []byte, except int64) (Intake, error) {
+	if err := tx.flush(); err != nil {
+		return Intake{}, err
+	}
+	for _, by := range []struct {
+		name  string
+		value blob
+	}{{"content_key", hashed(key)}, {"sha256", hashed(sha)}} {
+		if by.value == nil {
+			continue
+		}
+		rows, err := find[intakeRow](tx, "SELECT * FROM intakes WHERE mailbox = ? AND "+by.name+" = ? AND id <> ? AND fate IS NOT NULL "+
+			"AND fate NOT IN ('duplicate', 'quarantined', 'dismissed', 'gone') ORDER BY id DESC LIMIT 1", short(mailbox), by.value, except)
+		if err != nil {
+			return Intake{}, fmt.Errorf("look for an earlier copy: %w", err)
+		}
+		if len(rows) > 0 {
+			return rows[0].intake(), nil
+		}
+	}
+	return Intake{}, ErrNotFound
 }
 
 // hashed is a hash as it is stored and looked up: nothing if it was never

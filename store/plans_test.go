@@ -97,6 +97,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.OpenedLately([]string{"ann@example.org", "bob@example.org"}, time.Now(), 200))
 		try(tx.WrittenBy(1, []string{"ann@example.org", "bob@example.org"}, time.Now(), 21))
 		try(tx.Twins(in.Mailbox, [][]byte{{1}}, [][]byte{{1}}))
+		try(tx.Handled(in.Mailbox, []byte{1}, []byte{1}, 9))
 		try(tx.AutoSentTo([]string{"a", "b"}, tx.Now(), tx.Now()))
 		try(nil, tx.RemoveParticipant(1001, "x"))
 		try(tx.EraseEvents(1001, tx.Now()))

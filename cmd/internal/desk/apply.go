@@ -238,11 +238,16 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 		in.From = m.msg.From.Addr
 	}
 	in.Fate, in.Reason, in.Kind = store.Fate(dec.Fate), dec.Reason, string(dec.Kind.Kind)
-	in.File = string(mailin.Done)
+	record := tx.Decide
+	if m.again { // it stays where it was put
+		record = func(in store.Intake) error { return tx.Redecide(in, store.FateQuarantined) }
+	} else {
+		in.File = string(mailin.Done)
+	}
 	if in.Why, err = json.Marshal(w.dec); err != nil {
 		return fmt.Errorf("explain the decision: %w", err)
 	}
-	if err := tx.Decide(in); err != nil {
+	if err := record(in); err != nil {
 		return fmt.Errorf("record the fate: %w", err)
 	}
 	k.remember(m.Box.Mailbox, in)

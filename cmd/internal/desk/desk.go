@@ -116,6 +116,7 @@ type mail struct {
 	fault  error // what this mail did wrong; the others go on
 	file   mailin.Folder
 	setOff bool  // failed too often: goes to quarantine unread
+	again  bool  // taken out of quarantine: Retry
 	told   []any // what the log says of the decision, once it is kept
 }
 
