@@ -10,8 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"deskd/cmd/internal/desk"
 	"deskd/configs"
+	"deskd/mailout"
 	"deskd/store"
+	"deskd/triage"
 	"deskd/triage/ticket"
 )
 
@@ -55,6 +58,34 @@ func writer(e env, s *configs.Settings) (*store.Store, error) {
 		return nil, databaseFault(s, err)
 	}
 	return db, nil
+}
+
+// deskBeside makes a desk without its loops: it decides and writes down as the
+// daemon does, and leaves fetching and sending to it.
+func deskBeside(e env, s *configs.Settings) (d *desk.Desk, end func() error, err error) {
+	secret, err := secretOf(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules, err := triage.New(s.Policy(secret))
+	if err != nil {
+		return nil, nil, s.Complain("", err.Error(), err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	mailer, err := mailout.New(s.Mailout(), identity(s, rules), log)
+	if err != nil {
+		return nil, nil, s.Complain("smtp", err.Error(), err)
+	}
+	db, err := writer(e, s)
+	if err != nil {
+		mailer.Close()
+		return nil, nil, err
+	}
+	end = func() error {
+		mailer.Close()
+		return db.Close()
+	}
+	return newDesk(s, db, rules, mailer, log), end, nil
 }
 
 // administrator names who sits at the machine, as events do.

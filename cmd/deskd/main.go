@@ -33,16 +33,17 @@ const (
 
 // cli is the command line: what kong reads is what the help says.
 type cli struct {
-	Demo    demoCmd    `cmd:"" help:"Try it: starts a mail server in memory and a desk beside it."`
-	Run     runCmd     `cmd:"" help:"Run the desk."`
-	Check   checkCmd   `cmd:"" help:"Check settings, mailboxes, mail server and database, and say how to mend what is wrong."`
-	Explain explainCmd `cmd:"" help:"Say what would become of a mail, and why."`
-	Tickets ticketsCmd `cmd:"" help:"List tickets."`
-	Show    showCmd    `cmd:"" help:"Show one ticket with its timeline."`
-	Why     whyCmd     `cmd:"" help:"Say what became of a mail, or of all mails of a ticket, and why."`
-	Outbox  outboxCmd  `cmd:"" help:"List mails that are to go out, send them again, or cancel them."`
-	Audit   auditCmd   `cmd:"" help:"Look whether the record of what was done is whole."`
-	Version versionCmd `cmd:"" help:"Say which version this is."`
+	Demo       demoCmd       `cmd:"" help:"Try it: starts a mail server in memory and a desk beside it."`
+	Run        runCmd        `cmd:"" help:"Run the desk."`
+	Check      checkCmd      `cmd:"" help:"Check settings, mailboxes, mail server and database, and say how to mend what is wrong."`
+	Explain    explainCmd    `cmd:"" help:"Say what would become of a mail, and why."`
+	Tickets    ticketsCmd    `cmd:"" help:"List tickets."`
+	Show       showCmd       `cmd:"" help:"Show one ticket with its timeline."`
+	Why        whyCmd        `cmd:"" help:"Say what became of a mail, or of all mails of a ticket, and why."`
+	Quarantine quarantineCmd `cmd:"" help:"Look at mails that could not be handled, try again, or drop them."`
+	Outbox     outboxCmd     `cmd:"" help:"List mails that are to go out, send them again, or cancel them."`
+	Audit      auditCmd      `cmd:"" help:"Look whether the record of what was done is whole."`
+	Version    versionCmd    `cmd:"" help:"Say which version this is."`
 }
 
 // env is what a command works with besides its own flags.
