@@ -48,6 +48,8 @@ func NewText(blocks []Block) (text string, whole bool) {
 	}
 	inline := quotes > 1
 	var parts []string
+	var b strings.Builder
+	before := -1 // the region that was taken last
 	for i, r := range regions {
 		switch r.kind {
 		case Own:
@@ -60,9 +62,26 @@ func NewText(blocks []Block) (text string, whole bool) {
 		default:
 			continue
 		}
-		parts = append(parts, strings.Trim(r.text, "\r\n"))
+		part := strings.Trim(r.text, "\r\n")
+		switch {
+		case before < 0:
+		case before == i-1 && !apart(regions[before].text, r.text):
+			b.WriteString("\n") // as it was written, or it would be read otherwise
+		default:
+			b.WriteString("\n\n")
+		}
+		b.WriteString(part)
+		parts, before = append(parts, part), i
 	}
-	return strings.TrimSpace(strings.Join(parts, "\n\n")), false
+	return strings.TrimSpace(b.String()), false
+}
+
+// apart says whether a blank line stands between two texts that follow on each
+// other.
+func apart(above, below string) bool {
+	ends := len(above) - len(strings.TrimRight(above, "\r\n"))
+	begins := len(below) - len(strings.TrimLeft(below, "\r\n"))
+	return strings.Count(above[len(above)-ends:], "\n")+strings.Count(below[:begins], "\n") > 1
 }
 
 // OwnText is only the sender's own words, without any quote: what rules are

@@ -419,7 +419,7 @@ func TestNewTextDropsOneQuoteAndKeepsTheAnsweredLines(t *testing.T) {
 		{"answer around", "Hello\n\nOn 01.02.2016 18:32, Ann wrote:\n> Which printer?\n\nFloor 2.", "Hello\n\nFloor 2.", "Hello\n\nFloor 2."},
 		{
 			"between the lines", "On 01.02.2016 18:32, Ann wrote:\n> Which printer?\nFloor 2.\n> Since when?\nMonday.\n> Thanks",
-			"On 01.02.2016 18:32, Ann wrote:\n> Which printer?\n\nFloor 2.\n\n> Since when?\n\nMonday.", "Floor 2.\n\nMonday.",
+			"On 01.02.2016 18:32, Ann wrote:\n> Which printer?\nFloor 2.\n> Since when?\nMonday.", "Floor 2.\n\nMonday.",
 		},
 		{"quote left at the end", "Yes.\n\n> Which printer?", "Yes.", "Yes."},
 	} {
