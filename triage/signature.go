@@ -35,7 +35,11 @@ func (c *cutter) sign(from, to int) {
 
 // signature decides about the lines from start to end, all of them own so far.
 func (c *cutter) signature(start, end int) {
-	if at := c.separator(start, end); at >= 0 {
+	for {
+		at := c.separator(start, end)
+		if at < 0 {
+			break
+		}
 		c.sign(at, end)
 		end = at
 	}
