@@ -102,19 +102,27 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		k.merged = map[ticket.Number]ticket.Number{}
 		return k, nil
 	}
-	if numbers, k.merged, err = followMerges(tx, numbers); err != nil {
+	if err := k.lookUpTickets(tx, numbers); err != nil {
 		return nil, err
-	}
-	if k.muted, err = tx.Muted(numbers); err != nil {
-		return nil, err
-	}
-	if k.tickets, err = tx.Tickets(numbers); err != nil {
-		return nil, fmt.Errorf("look up tickets: %w", err)
-	}
-	if k.participants, err = tx.Participants(numbers); err != nil {
-		return nil, fmt.Errorf("look up participants: %w", err)
 	}
 	return k, nil
+}
+
+// lookUpTickets asks for these tickets, and those that they went into.
+func (k *known) lookUpTickets(tx *store.Tx, numbers []ticket.Number) (err error) {
+	if numbers, k.merged, err = followMerges(tx, numbers); err != nil {
+		return err
+	}
+	if k.muted, err = tx.Muted(numbers); err != nil {
+		return err
+	}
+	if k.tickets, err = tx.Tickets(numbers); err != nil {
+		return fmt.Errorf("look up tickets: %w", err)
+	}
+	if k.participants, err = tx.Participants(numbers); err != nil {
+		return fmt.Errorf("look up participants: %w", err)
+	}
+	return nil
 }
 
 // followMerges adds the tickets that these went into.
@@ -309,6 +317,8 @@ type work struct {
 
 	part      *store.Entry // what a split takes out of its ticket
 	number    string       // of the ticket, for outbox keys of a mail about several
+	by        string       // who gave commands at the machine: there is no mail then
+	once      string       // names these commands in outbox keys, in place of a mail
 	movedFrom string       // team that had the ticket before a command moved it
 	replyLost bool         // a reply reached nobody, and the technician was told
 }
@@ -421,6 +431,8 @@ func (w *work) sameBox(n ticket.Number) bool {
 // actor is who did it, as events name it.
 func (w *work) actor() string {
 	switch {
+	case w.by != "":
+		return w.by
 	case w.dec.Sender.Address == "" && w.m.msg.Shown.Addr != "":
 		return w.m.msg.Shown.Addr + " (not certain)"
 	case w.dec.Sender.Address == "":

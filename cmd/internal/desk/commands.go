@@ -289,7 +289,7 @@ func (w *work) markSpam() error {
 		return w.event(triage.SpamEvent, from, "", "")
 	}
 	w.t.Tags = append(w.t.Tags, spamTag)
-	if err := w.tx.Block(from, w.dec.Sender.Address); err != nil {
+	if err := w.tx.Block(from, w.actor()); err != nil {
 		return err
 	}
 	w.k.blocked[from] = true

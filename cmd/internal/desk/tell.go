@@ -93,6 +93,9 @@ func (w *work) key(what string) string {
 	if w.number != "" {
 		what = w.number + "/" + what
 	}
+	if w.once != "" {
+		return "set:" + w.once + "/" + what
+	}
 	return fmt.Sprintf("intake:%d/%s", w.in.ID, what)
 }
 
