@@ -51,7 +51,7 @@ func write(t testing.TB, db *store.Store, fn func(tx *store.Tx) error) {
 // aTicket is a ticket of ann's.
 func aTicket() store.Ticket {
 	return store.Ticket{
-		Mailbox: "support@example.com", Subject: "the scanner\x1b[2J", Requester: "ann@example.com", Status: ticket.Open, Priority: ticket.Medium, Team: "Helpdesk",
+		Mailbox: "support@example.com", Subject: "the scanner", Requester: "ann@example.com", Status: ticket.Open, Priority: ticket.Medium, Team: "Helpdesk",
 	}
 }
 
