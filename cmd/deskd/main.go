@@ -43,6 +43,7 @@ type cli struct {
 	Set        setCmd        `cmd:"" help:"Command a ticket from here when mail is down."`
 	Quarantine quarantineCmd `cmd:"" help:"Look at mails that could not be handled, try again, or drop them."`
 	Outbox     outboxCmd     `cmd:"" help:"List mails that are to go out, send them again, or cancel them."`
+	Backup     backupCmd     `cmd:"" help:"Copy the database while the desk runs."`
 	Audit      auditCmd      `cmd:"" help:"Look whether the record of what was done is whole."`
 	Version    versionCmd    `cmd:"" help:"Say which version this is."`
 }
