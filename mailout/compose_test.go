@@ -365,6 +365,15 @@ func TestT20_UnprovenSenderIsAnsweredWithoutAWordOfHis(t *testing.T) {
 	}
 }
 
+func TestT20_AnswerToAnUnprovenSenderHasASubjectOfOurs(t *testing.T) {
+	t.Parallel()
+	o := occasion(Answer)
+	o.Authenticated, o.Public, o.Ticket.Subject = false, true, "CANARY http://evil.example"
+	if c, _, _ := compose(t, o); strings.Contains(string(c.Bytes), "CANARY") {
+		t.Errorf("the ticket's subject came through: %q", c.Subject)
+	}
+}
+
 func TestT23_LineEndsAndControlsAreRefusedInEveryHeader(t *testing.T) {
 	t.Parallel()
 	m := mailer(t, Config{})
