@@ -121,6 +121,9 @@ func (r *Rules) batch(m *Message, d *Decision, list []numbered, c Commands, k *K
 			order = append(order, n)
 		}
 		lines[n] = append(lines[n], l.cmd)
+		if l.cmd.Verb == MergeVerb && len(list) > 1 { // the other lines may be about what it changes
+			d.Errors = append(d.Errors, CommandError{Line: l.cmd.Line, Why: "merge stands beside other commands", Valid: "merge in a mail of its own"})
+		}
 	}
 	for _, n := range order {
 		f := k.Tickets[n]
@@ -201,7 +204,7 @@ func (r *Rules) withoutTicket(m *Message, d *Decision, k *Known) bool {
 		return false
 	}
 	cmds := r.ReadCommands(d.Blocks, k.Now)
-	r.addSubjectCommands(m, &cmds, "", k.Now)
+	r.addSubjectCommands(m, d, &cmds, "", k.Now)
 	passed, theirs := r.passedOn(m, d.Blocks)
 	wordless := cmds.Text == "" && len(m.Attachments) == 0 && theirs == ""
 	switch {

@@ -76,7 +76,7 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 	marked := with(1053, func(f *Facts) { f.Status, f.Tags = ticket.Closed, []string{"spam"} })
 	own := with(1054, func(f *Facts) { f.Requester = "sofia@example.com" })
 	all := []Facts{facts(), open, closed, foreign, marked, own}
-	const tag, new = "Re: [IT-1042] VPN drops", "Hello"
+	const tag, typed, new = "Re: [IT-1042] VPN drops", "[IT-1042] VPN drops", "Hello"
 	for _, c := range []struct{ subject, text, want string }{
 		// A date.
 		{tag, "due friday", "appended commands 1042, tell transcript, due 2026-11-27 09:00"},
@@ -126,6 +126,7 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 		{new, "1042 reply\nHello", `refused command-error, tell error, ERROR 1042 reply: "reply" cannot stand behind a ticket's number`},
 		{new, strings.Repeat("1042 take\n", 6), "refused command-error, tell error, ERROR 1042 take: 6 commands in one mail"},
 		{new, "resolved", "refused command-error, tell error, ERROR resolved: your mail names no ticket"},
+		{new, "1042 merge 1050\n1050 take", "refused command-error, tell error, ERROR 1042 merge 1050: merge stands beside other commands"},
 		{new, "1042 merge 1050", "appended batch, tell transcript | appended batch 1042, tell merged, 1050 into 1042"},
 		{new, "2 monitors are missing", "new_ticket new-request, message, tell acknowledge, tell notify team, for noah@example.com"},
 		// A new ticket, and what its first lines say of it.
@@ -135,10 +136,10 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 		{"Fwd: printer", "---------- Forwarded message ---------\nFrom: Bob Weber <bob@example.com>\nDate: Mon, Nov 23, 2026 at 9:00 AM\nSubject: printer\nTo: Noah <noah@example.com>\n\nIt does not print.", "new_ticket opened-for, message, tell acknowledge, tell notify team, for bob@example.com"},
 		{"WG: Drucker", "team desktop\n\n-----Ursprüngliche Nachricht-----\nVon: Bob Weber <bob@example.com>\nGesendet: Montag, 23. November 2026 09:00\nAn: Noah <noah@example.com>\nBetreff: Drucker\n\nEr druckt nicht.", "new_ticket opened-for, message, tell acknowledge, tell notify team, tell transcript, team Desktop Support, for bob@example.com"},
 		// The subject's closed form.
-		{tag + " [status=resolved]", "New cable.", "appended commands 1042, note, in_progress→resolved, tell status, tell transcript"},
-		{tag + " [status=resolved] [priority=low]", "", "appended commands 1042, in_progress→resolved, tell status, tell transcript, priority low"},
-		{tag + " [status=resolved]", "waiting", `appended command-error 1042, note, tell error, ERROR status: resolved: it contradicts "waiting"`},
-		{tag + " [status=green]", "x", `appended command-error 1042, note, tell error, ERROR status: green: "green" is no status`},
+		{typed + " [status=resolved]", "New cable.", "appended commands 1042, note, in_progress→resolved, tell status, tell transcript"},
+		{typed + " [status=resolved] [priority=low]", "", "appended commands 1042, in_progress→resolved, tell status, tell transcript, priority low"},
+		{typed + " [status=resolved]", "waiting", `appended command-error 1042, note, tell error, ERROR status: resolved: it contradicts "waiting"`},
+		{typed + " [status=green]", "x", `appended command-error 1042, note, tell error, ERROR status: green: "green" is no status`},
 		{tag + " [urgent]", "x", "appended note 1042, note"},
 	} {
 		k := knowing(all...)
@@ -163,6 +164,26 @@ func TestT08_ASubjectFormOfTheRequestersIsNoCommand(t *testing.T) {
 	d = r.Decide(proven(written("noah@example.com", "Re: [IT-1042] VPN [status=closed]", "It is the gateway.")), knowing(f))
 	if got := outcome(d); got != "appended note 1042, note" {
 		t.Errorf("the technician's answer is %s", got)
+	}
+	// Nor what a technician's program repeats of a subject that a requester wrote
+	// to both of them, in an answer or a forward.
+	k := knowing(facts())
+	k.ByID["ann1@client.example"] = []ticket.Number{1042}
+	for _, subject := range []string{"Re: VPN drops [status=closed]", "VPN drops [status=closed]", "AW: [IT-1042] VPN drops [cc=eve@example.net]"} {
+		d = r.Decide(answering(proven(written("noah@example.com", subject, "I look into it.")), "ann1@client.example"), k)
+		if got := did(d); got != "appended note 1042, note" {
+			t.Errorf("an answer to %q is %s", subject, got)
+		}
+	}
+	d = r.Decide(proven(written("noah@example.com", "Fwd: Printer [cc=eve@example.net] [for=ceo@example.com]", "see below")), knowing())
+	if got := did(d); got != "new_ticket new-request, message, tell acknowledge, tell notify team, for noah@example.com" {
+		t.Errorf("a forward is %s", got)
+	}
+	// In answer to a mail of ours it is the technician who typed it.
+	signed := r.signer.MessageID(1042, facts().Key, "ticket:1042/notice", "example.com")
+	d = r.Decide(answering(proven(written("noah@example.com", "Re: [IT-1042] VPN drops [status=closed]", "New cable.")), signed), knowing(facts()))
+	if got := did(d); got != "appended commands 1042, note, in_progress→closed, tell status, tell transcript" {
+		t.Errorf("an answer to our notice is %s", got)
 	}
 	d = r.Decide(proven(written("ann@example.com", "Re: [IT-1042] VPN drops [status=closed]", "Hm.")), knowing(facts()))
 	if len(d.Changes) > 0 {

@@ -489,7 +489,7 @@ func (r *Rules) oversize(m *Message, d *Decision, f Facts, known bool) {
 // fromTechnician is a technician's mail on an existing ticket.
 func (r *Rules) fromTechnician(m *Message, d *Decision, f Facts, k *Known) {
 	cmds := r.ReadCommands(d.Blocks, k.Now)
-	r.addSubjectCommands(m, &cmds, f.Subject, k.Now)
+	r.addSubjectCommands(m, d, &cmds, f.Subject, k.Now)
 	if !d.Kind.Tell && d.Sender.Authenticated {
 		d.Fate, d.Reason = Appended, "bulk-mail"
 		d.Write = &Writing{Note: true, Author: m.From, Verified: true, Text: d.NewText, Flags: []string{"mail to many; commands in it are not read"}}

@@ -163,11 +163,17 @@ func (r *Rules) SplitOff(m *Message, d *Decision, f Facts, part *Part) {
 }
 
 // addSubjectCommands reads commands of the closed form "[status=resolved]" at
-// the end of a subject. What the ticket's own subject ends with does not
-// count: a requester may have written it.
-func (r *Rules) addSubjectCommands(m *Message, c *Commands, own string, now time.Time) {
-	said := r.Subject(m.Subject).Commands
-	if len(said) == 0 || strings.HasSuffix(strings.TrimSpace(own), "]") && len(splitSubject(own, r.prefixes).Commands) > 0 {
+// the end of a subject, where the technician has typed it: in answer to a mail
+// of ours, whose subject never ends so, or in a mail that answers none. Any
+// other answer or forward repeats what somebody else may have written (T8).
+func (r *Rules) addSubjectCommands(m *Message, d *Decision, c *Commands, own string, now time.Time) {
+	s := r.Subject(m.Subject)
+	said := s.Commands
+	typed := !s.Reply && !s.Forward && len(m.InReplyTo)+len(m.References) == 0
+	if len(said) == 0 || !d.Match.signedLead() && !typed {
+		return
+	}
+	if strings.HasSuffix(strings.TrimSpace(own), "]") && len(splitSubject(own, r.prefixes).Commands) > 0 {
 		return
 	}
 	for _, line := range said {

@@ -40,7 +40,7 @@ func closes(changes []Change) bool {
 // holdClosing complains where the changes close a ticket and the proof is too
 // weak for that.
 func (r *Rules) holdClosing(d *Decision) {
-	if !closes(d.Changes) {
+	if !closes(d.Changes) && d.Merge == nil {
 		return
 	}
 	if ok, why := r.strongEnough(d.Sender, StrictClose); !ok {

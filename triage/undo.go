@@ -127,6 +127,11 @@ func (r *Rules) takeBack(d *Decision, k *Known, intake int64, timeline []Past) (
 		}
 	}
 	for _, of := range order {
+		if p := changed[of]; (of.what == MergeEvent || of.what == LinkEvent) && p.After == "" {
+			return "a merge or link that was taken back does not come back so"
+		}
+	}
+	for _, of := range order {
 		if p := changed[of]; p.Before != p.After {
 			r.setBack(d, p)
 		}

@@ -136,7 +136,9 @@ func (c *rowCase) run(r row, x string) {
 	if r.subject == "new" {
 		subject = "a mail of its own " + c.number
 	} else {
-		subject += r.subject
+		if r.subject != "" { // typed by the technician, in a mail that answers none
+			subject = strings.TrimPrefix(subject, "Re: ") + r.subject
+		}
 	}
 	kind := "Content-Type: text/plain; charset=utf-8"
 	if r.html {

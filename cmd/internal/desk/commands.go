@@ -289,6 +289,9 @@ func (w *work) markSpam() error {
 		return w.event(triage.SpamEvent, from, "", "")
 	}
 	w.t.Tags = append(w.t.Tags, spamTag)
+	if from == "" { // nobody to be silenced
+		return w.event(triage.SpamEvent, "", "unknown", "")
+	}
 	if err := w.tx.Block(from, w.actor()); err != nil {
 		return err
 	}
