@@ -31,6 +31,7 @@ func builders() map[string]string {
 		"updateMany":  "table, key, columns and condition are literals of its callers",
 		"values":      "casts of the dialect's, repeated",
 		"Twins":       "a column's name out of the table above it",
+		"Handled":     "likewise",
 		"check":       "a pragma's name out of the table above it",
 		"Try":         "a savepoint's name, with its depth",
 	}
