@@ -109,7 +109,7 @@ func (r *Rules) takeBack(d *Decision, k *Known, intake int64, timeline []Past) (
 		known := changed[of]
 		switch {
 		case p.Intake != intake:
-			if known != nil {
+			if known != nil && known.Before != known.After {
 				return fmt.Sprintf("%s has changed the %s since", p.Actor, p.What)
 			}
 		case p.What == "message":
