@@ -15,6 +15,7 @@ type Opened struct {
 	Mailbox   string
 	Requester string
 	Verified  bool
+	Status    ticket.Status
 }
 
 // OpenedLately lists the tickets that these requesters opened since a time,
@@ -26,6 +27,7 @@ func (tx *Tx) OpenedLately(requesters []string, since time.Time, most int) ([]Op
 		Mailbox   text
 		Requester short
 		Verified  flag
+		Status    text
 	}
 	asked := make(map[string]string, len(requesters)) // as stored → as given
 	for _, r := range requesters {
@@ -37,7 +39,7 @@ func (tx *Tx) OpenedLately(requesters []string, since time.Time, most int) ([]Op
 		for i, a := range chunk {
 			args[i] = short(a)
 		}
-		rows, err := find[row](tx, "SELECT t.number, t.mailbox, t.requester, coalesce((SELECT e.verified FROM entries e WHERE e.ticket = t.number ORDER BY e.seq LIMIT 1), ?) AS verified "+
+		rows, err := find[row](tx, "SELECT t.number, t.mailbox, t.requester, t.status, coalesce((SELECT e.verified FROM entries e WHERE e.ticket = t.number ORDER BY e.seq LIMIT 1), ?) AS verified "+
 			"FROM "+tx.values("TEXT", len(chunk))+" JOIN tickets t ON t.requester = v.column1 AND t.number > "+
 			"coalesce((SELECT o.number FROM tickets o WHERE o.requester = v.column1 ORDER BY o.number DESC LIMIT 1 OFFSET ?), 0) "+
 			"WHERE t.created_at >= ?", append(append([]any{flag(false)}, args...), most, at(since))...)
@@ -45,7 +47,7 @@ func (tx *Tx) OpenedLately(requesters []string, since time.Time, most int) ([]Op
 			return nil, fmt.Errorf("list what was opened lately: %w", err)
 		}
 		for _, r := range rows {
-			all = append(all, Opened{ticket.Number(r.Number), string(r.Mailbox), asked[string(r.Requester)], bool(r.Verified)})
+			all = append(all, Opened{ticket.Number(r.Number), string(r.Mailbox), asked[string(r.Requester)], bool(r.Verified), ticket.Status(r.Status)})
 		}
 	}
 	for n, k := range tx.tickets {
@@ -53,7 +55,7 @@ func (tx *Tx) OpenedLately(requesters []string, since time.Time, most int) ([]Op
 		if !k.isNew || !ok || k.ticket.CreatedAt.Before(since) {
 			continue
 		}
-		o := Opened{Number: n, Mailbox: k.ticket.Mailbox, Requester: who}
+		o := Opened{Number: n, Mailbox: k.ticket.Mailbox, Requester: who, Status: k.ticket.Status}
 		if i := slices.IndexFunc(tx.entries, func(e entryRow) bool { return e.Ticket == int64(n) }); i >= 0 {
 			o.Verified = bool(tx.entries[i].Verified)
 		}

@@ -42,13 +42,13 @@ func TestT21_WhatWasOpenedLatelyIsListedForEachRequester(t *testing.T) {
 			a1, a2, b1 = open(tx, "ann", "m", true, 50*time.Minute), open(tx, "ann", "n", false, 40*time.Minute), open(tx, "bob", "m", false, 0)
 			n1 = open(tx, "nul\x00", "m", true, 0)
 			open(tx, "eve", "m", true, 0)
-			want(tx, 10, Opened{a1, "m", "ann", true}, Opened{a2, "n", "ann", false}, Opened{b1, "m", "bob", false}, Opened{n1, "m", "nul\x00", true})
+			want(tx, 10, Opened{a1, "m", "ann", true, ticket.Open}, Opened{a2, "n", "ann", false, ticket.Open}, Opened{b1, "m", "bob", false, ticket.Open}, Opened{n1, "m", "nul\x00", true, ticket.Open})
 			return nil
 		})
 		mustWrite(t, s, func(tx *Tx) error {
 			a3 = open(tx, "ann", "m", false, 0)
-			want(tx, 10, Opened{a1, "m", "ann", true}, Opened{a2, "n", "ann", false}, Opened{a3, "m", "ann", false}, Opened{b1, "m", "bob", false}, Opened{n1, "m", "nul\x00", true})
-			want(tx, 1, Opened{a2, "n", "ann", false}, Opened{a3, "m", "ann", false}, Opened{b1, "m", "bob", false}, Opened{n1, "m", "nul\x00", true})
+			want(tx, 10, Opened{a1, "m", "ann", true, ticket.Open}, Opened{a2, "n", "ann", false, ticket.Open}, Opened{a3, "m", "ann", false, ticket.Open}, Opened{b1, "m", "bob", false, ticket.Open}, Opened{n1, "m", "nul\x00", true, ticket.Open})
+			want(tx, 1, Opened{a2, "n", "ann", false, ticket.Open}, Opened{a3, "m", "ann", false, ticket.Open}, Opened{b1, "m", "bob", false, ticket.Open}, Opened{n1, "m", "nul\x00", true, ticket.Open})
 			return nil
 		})
 	})

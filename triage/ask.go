@@ -1,6 +1,10 @@
 package triage
 
-import "deskd/triage/ticket"
+import (
+	"time"
+
+	"deskd/triage/ticket"
+)
 
 // ask adds a question to those that are answered by mail. Where it names no
 // ticket, it is about the one that the mail is about.
@@ -52,16 +56,21 @@ func (r *Rules) confirm(m *Message, d *Decision, k *Known) bool {
 }
 
 // mentioned are the tickets that a technician's mail names in its commands.
-func (r *Rules) mentioned(m *Message) []ticket.Number {
+func (r *Rules) mentioned(m *Message, now time.Time) []ticket.Number {
 	blocks := Split(m.Body)
-	list, _ := r.readBatch(blocks, m.Date)
+	list, _ := r.readBatch(blocks, now)
 	var all []ticket.Number
 	for _, l := range list {
 		all = append(all, l.number)
 		all = appendNamed(all, l.cmd)
 	}
+	for _, line := range r.Subject(m.Subject).Commands {
+		if c, bad, _ := r.readLine(line, now); bad == nil {
+			all = appendNamed(all, c)
+		}
+	}
 	if len(list) == 0 {
-		for _, c := range r.ReadCommands(blocks, m.Date).List {
+		for _, c := range r.ReadCommands(blocks, now).List {
 			all = appendNamed(all, c)
 		}
 	}

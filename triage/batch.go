@@ -109,10 +109,7 @@ func (r *Rules) batch(m *Message, d *Decision, list []numbered, c Commands, k *K
 	var order []ticket.Number
 	lines := map[ticket.Number][]Command{}
 	for _, l := range list {
-		n := l.number
-		for hops := 0; hops < 10 && k.Merged[n] != 0; hops++ {
-			n = k.Merged[n]
-		}
+		n := k.current(l.number)
 		if _, ok := k.Tickets[n]; !ok {
 			d.Errors = append(d.Errors, CommandError{Line: l.cmd.Line, Why: "there is no ticket " + l.number.String(), Valid: "the number out of a subject, as in " + r.Tag(1042)})
 			continue
@@ -263,7 +260,7 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 		switch c.Verb {
 		case ForVerb:
 			if !strings.EqualFold(requester.Addr, c.Value) {
-				requester = Address{Addr: c.Value}
+				requester = Address{Addr: r.Canonical(c.Value)}
 			}
 		case UndoVerb, SplitVerb, MergeVerb, SpamVerb, NotSpamVerb, ReplyVerb:
 			errs = append(errs, CommandError{Line: c.Line, Why: fmt.Sprintf("%q is about a ticket that is there already", c.Verb), Valid: "it in an answer to a mail about the ticket"})
@@ -297,10 +294,10 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 		trial := *d
 		trial.Joins = nil
 		if r.apply(Commands{List: list, Text: text}, len(m.Attachments) > 0, &trial, f, k); len(trial.Errors) == 0 {
-			trial.Joins = append(d.Joins, trial.Joins...)
+			trial.Joins = slices.DeleteFunc(append(d.Joins, trial.Joins...), func(a Address) bool { return strings.EqualFold(a.Addr, f.Requester) })
 			*d = trial
 			d.Commands, d.Blocks = list, cmds.Blocks
-			if changing(list) && !slices.ContainsFunc(list, func(c Command) bool { return c.Verb == QuietVerb }) {
+			if changing(list) && !quiet(list) {
 				d.Tell = append(d.Tell, Transcribe)
 			}
 			if len(d.Ask) > 0 {

@@ -271,6 +271,9 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	d := Decision{
 		Kind: Classify(m, r.kinds), Sender: r.sender(m), Blocks: Split(m.Body), Notes: append([]string{}, m.Faults...),
 	}
+	if why := r.notToUs(m, &d.Sender); why != "" {
+		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = false, "", why
+	}
 	if k.Confirmed {
 		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = true, "confirmed", "the sender answered yes when asked"
 	}
@@ -749,7 +752,7 @@ func (r *Rules) tellOf(d *Decision, f Facts) []Tell {
 	if len(d.Ask) > 0 {
 		tell = append(tell, AnswerQuery)
 	}
-	if changing(d.Commands) && !slices.ContainsFunc(d.Commands, func(c Command) bool { return c.Verb == QuietVerb }) {
+	if changing(d.Commands) && !quiet(d.Commands) {
 		tell = append(tell, Transcribe)
 	}
 	return tell

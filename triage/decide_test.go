@@ -264,7 +264,7 @@ func TestLeadsNameAllThatIsToBeLookedUp(t *testing.T) {
 	m := written("ann@example.com", "Re: [IT-5] [IT-6] x", "y")
 	m.References = []string{"a@x", "b@x", "a@x", r.signer.MessageID(3, []byte("3"), "k", "h")}
 	m.InReplyTo = []string{"c@x"}
-	l := r.Leads(m)
+	l := r.Leads(m, noon)
 	if fmt.Sprint(l.Numbers) != "[3 5 6]" || len(l.IDs) != 4 || l.IDs[0] != "c@x" || l.IDs[3] != "b@x" {
 		t.Errorf("got %+v", l)
 	}

@@ -11,13 +11,13 @@ const floodAfter = 20
 // whoever forges a sender could fold the real one's requests away.
 type Flood struct {
 	Opened int           // tickets
-	Newest ticket.Number // of these
+	Newest ticket.Number // of these that is not done with; 0: none
 }
 
 // floods says whether the mail is to become part of a ticket that its sender
 // has opened just before: it would open one more, and there are enough.
 func (r *Rules) floods(m *Message, k *Known, d *Decision) bool {
-	return d.Open != nil && m.From.Addr != "" && !d.Sender.Role.works() && k.Flood.Opened >= floodAfter && k.Flood.Newest != 0
+	return d.Open != nil && m.From.Addr != "" && !(d.Sender.Role.works() && d.Sender.Authenticated) && k.Flood.Opened >= floodAfter && k.Flood.Newest != 0
 }
 
 // fold puts a mail that would have opened a ticket on the flood's. Nobody is
@@ -35,9 +35,12 @@ func (r *Rules) fold(d *Decision, k *Known) {
 // of its sender, who is given as Canonical has it, and whether our server
 // vouches for that.
 func (r *Rules) MayFlood(m *Message) (addr string, proven, ok bool) {
-	if m.From.Addr == "" || r.Works(m.From.Addr) || r.Own(m.From.Addr) {
+	if m.From.Addr == "" || r.Own(m.From.Addr) {
 		return "", false, false
 	}
 	s := r.sender(m)
+	if s.Role.works() && s.Authenticated {
+		return "", false, false
+	}
 	return s.Address, s.Authenticated, true
 }

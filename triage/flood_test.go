@@ -36,8 +36,15 @@ func TestT21MailOfAFloodIsKeptOnItsTicketAndToldToNobody(t *testing.T) {
 		}
 	}
 	for from, want := range map[string]bool{"ann@example.com": true, "noah@example.com": false, "ada@example.com": false, "support@example.com": false, "": false} {
-		if _, _, got := r.MayFlood(written(from, "x", "y")); got != want {
+		if _, _, got := r.MayFlood(proven(written(from, "x", "y"))); got != want {
 			t.Errorf("MayFlood of %q: %v", from, got)
 		}
+	}
+	// Anybody can write under a technician's address.
+	if _, _, got := r.MayFlood(written("noah@example.com", "x", "y")); !got {
+		t.Error("an unproven technician is not counted")
+	}
+	if d := r.Decide(written("noah@example.com", "hello", "x"), &Known{Mailbox: "support@example.com", Flood: Flood{20, 1099}}); d.Fate != Folded {
+		t.Errorf("an unproven technician's flood is %s", d.Fate)
 	}
 }

@@ -37,6 +37,9 @@ func (r *Rules) ReadOrders(lines []string, now time.Time) (Commands, []ticket.Nu
 	if len(lines) == 0 {
 		c.Errors = append(c.Errors, CommandError{Why: "there is no command", Valid: verbsInWords})
 	}
+	if _, bad := standsAlone(c.List); bad != nil {
+		c.Errors = append(c.Errors, *bad)
+	}
 	c.Errors = append(c.Errors, conflicts(c.List)...)
 	return c, named
 }
@@ -66,9 +69,7 @@ func (r *Rules) Obey(c Commands, n ticket.Number, k *Known) Decision {
 		Fate: Appended, Reason: "commands", Kind: KindVerdict{Kind: KindPerson, Why: "command line", Tell: true},
 		Sender: Sender{Name: "an administrator", Role: Administrator, Authenticated: true, Signed: true, Proof: "command line", Why: "given at the machine itself"},
 	}
-	for hops := 0; hops < 10 && k.Merged[n] != 0; hops++ {
-		n = k.Merged[n]
-	}
+	n = k.current(n)
 	f, known := k.Tickets[n]
 	d.Errors = c.Errors
 	switch {

@@ -34,6 +34,10 @@ func (r *Rules) merge(d *Decision, f Facts, c Command, e *Effect, k *Known) {
 			return
 		}
 	}
+	if !into.Status.Live() && from.Status.Live() { // it would end unseen
+		d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: fmt.Sprintf("%s is resolved", r.Tag(into.Number)), Valid: `"reopen" there first, or link`})
+		return
+	}
 	if !r.sameMailbox(into.Mailbox, from.Mailbox) {
 		d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: "the tickets belong to different mailboxes", Valid: "link " + other.Number.String()})
 		return
@@ -57,9 +61,7 @@ func (r *Rules) link(d *Decision, f Facts, c Command, e *Effect, k *Known) {
 // named finds the ticket that a command names beside the one it is about.
 func (r *Rules) named(d *Decision, f Facts, c Command, k *Known) (Facts, bool) {
 	n, _ := ticket.ParseNumber(c.Value)
-	for hops := 0; hops < 10 && k.Merged[n] != 0; hops++ {
-		n = k.Merged[n]
-	}
+	n = k.current(n)
 	other, ok := k.Tickets[n]
 	switch {
 	case !ok:
@@ -91,12 +93,12 @@ func (r *Rules) Day(at time.Time) string {
 	return at.In(r.location()).Format("Mon 2006-01-02 15:04")
 }
 
-// spamTag marks a ticket that is spam.
-const spamTag = "spam"
+// SpamTag marks a ticket that is spam.
+const SpamTag = "spam"
 
 // markSpam marks ticket and requester as spam, or takes the marks off.
 func (r *Rules) markSpam(d *Decision, f Facts, c Command, e *Effect) {
-	marked := slices.Contains(f.Tags, spamTag)
+	marked := slices.Contains(f.Tags, SpamTag)
 	e.Before, e.After = "no spam", "spam: "+orNobody(f.Requester)+" is heard no more"
 	if c.Verb == NotSpamVerb {
 		e.Before, e.After = "spam", "no spam: "+orNobody(f.Requester)+" is heard again"
@@ -155,9 +157,9 @@ func (r *Rules) SplitOff(m *Message, d *Decision, f Facts, part *Part) {
 		Subject: clip(subject, 250), Requester: part.Author, Priority: f.Priority, Team: f.Team, Linked: f.Number, LinkedAs: "split",
 	}
 	d.Notes = append(d.Notes, "split from "+r.Tag(f.Number)+" by "+d.Sender.Address)
-	d.Effects = []Effect{{Line: line, Before: "a mail on " + r.Tag(f.Number), After: "a ticket of its own"}}
+	d.Effects = []Effect{{Line: line, After: "a ticket of its own"}}
 	d.Tell = []Tell{Acknowledge, NotifyTeam}
-	if !slices.ContainsFunc(d.Commands, func(c Command) bool { return c.Verb == QuietVerb }) {
+	if !quiet(d.Commands) {
 		d.Tell = append(d.Tell, Transcribe)
 	}
 }

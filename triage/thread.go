@@ -2,6 +2,7 @@ package triage
 
 import (
 	"strings"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -14,8 +15,9 @@ type Leads struct {
 	Numbers []ticket.Number // tickets named by a token, a signed Message-ID, a subject tag or a technician's command
 }
 
-// Leads lists what to look up for a message.
-func (r *Rules) Leads(m *Message) Leads {
+// Leads lists what to look up for a message that is read now: dates in words
+// are as of then, whatever the mail says of its own time (F29).
+func (r *Rules) Leads(m *Message, now time.Time) Leads {
 	l := Leads{IDs: answered(m)}
 	add := func(n ticket.Number) {
 		for _, have := range l.Numbers {
@@ -39,7 +41,7 @@ func (r *Rules) Leads(m *Message) Leads {
 		add(n)
 	}
 	if r.Works(r.Canonical(m.From.Addr)) {
-		for _, n := range r.mentioned(m) {
+		for _, n := range r.mentioned(m, now) {
 			add(n)
 		}
 	}
@@ -119,13 +121,7 @@ const (
 // existing ticket wins (product.md 3). It says nothing about rights.
 func (r *Rules) match(m *Message, k *Known, s Sender) Match {
 	found := func(n ticket.Number, how How, lead string) (Match, bool) {
-		for hops := 0; hops < 10; hops++ {
-			into, merged := k.Merged[n]
-			if !merged {
-				break
-			}
-			n = into
-		}
+		n = k.current(n)
 		_, ok := k.Tickets[n]
 		return Match{n, how, lead}, ok
 	}

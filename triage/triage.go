@@ -165,6 +165,19 @@ type Known struct {
 	Flood         Flood // what the sender has opened lately
 }
 
+// current is the ticket that another one goes on as: itself, unless it was
+// merged.
+func (k *Known) current(n ticket.Number) ticket.Number {
+	for range 10 {
+		into, merged := k.Merged[n]
+		if !merged {
+			break
+		}
+		n = into
+	}
+	return n
+}
+
 // Challenge is the question to a technician whether an unverified mail was
 // theirs.
 type Challenge struct {

@@ -45,16 +45,56 @@ func undoable(what string) bool {
 	return false
 }
 
+// lasting are events that undo cannot take back, and what it says of them.
+var lasting = map[string]string{
+	"split":   "a split is not taken back; merge the two tickets instead",
+	"muted":   "your last mail muted the ticket; write unmute",
+	"unmuted": "your last mail unmuted the ticket; write mute",
+}
+
+// thing is what an event is about.
+type thing struct{ what, who string }
+
+func (p *Past) thing() thing {
+	of := thing{what: p.What}
+	if p.What == ParticipantEvent || p.What == LinkEvent {
+		of.who = p.Before + p.After
+	}
+	return of
+}
+
+// net is what one mail changed, in order, but for what it set back itself.
+func net(timeline []Past, intake int64) []Past {
+	var all []Past
+	at := map[thing]int{}
+	for _, p := range timeline {
+		if p.Intake != intake || !undoable(p.What) {
+			continue
+		}
+		if i, known := at[p.thing()]; known {
+			all[i].After = p.After
+			continue
+		}
+		at[p.thing()] = len(all)
+		all = append(all, p)
+	}
+	return slices.DeleteFunc(all, func(p Past) bool { return p.Before == p.After })
+}
+
 // LastChange is the last mail of the sender that changed the ticket, found in
 // its timeline; 0 if there is none.
 func (r *Rules) LastChange(d *Decision, timeline []Past) int64 {
-	var intake int64
-	for _, p := range timeline {
-		if p.Actor == d.Sender.Address && p.Intake != 0 && undoable(p.What) {
-			intake = p.Intake
+	tried := map[int64]bool{0: true}
+	for _, p := range slices.Backward(timeline) {
+		if p.Actor != d.Sender.Address || tried[p.Intake] {
+			continue
 		}
+		if lasting[p.What] != "" || len(net(timeline, p.Intake)) > 0 {
+			return p.Intake
+		}
+		tried[p.Intake] = undoable(p.What)
 	}
-	return intake
+	return 0
 }
 
 // TakeBack completes a decision that asks for Undo: what the intake, which is
@@ -97,47 +137,53 @@ func (r *Rules) TakeBack(m *Message, d *Decision, k *Known, intake int64, timeli
 
 // takeBack sets one ticket back, or says why not.
 func (r *Rules) takeBack(d *Decision, k *Known, intake int64, timeline []Past) (why string) {
-	type thing struct{ what, who string }
-	var order []thing
-	changed := map[thing]*Past{}
-	sent := false
-	for _, p := range timeline {
-		of := thing{what: p.What}
-		if p.What == ParticipantEvent || p.What == LinkEvent {
-			of.who = p.Before + p.After
-		}
-		known := changed[of]
+	changes := net(timeline, intake)
+	mine := map[thing]bool{}
+	for _, p := range changes {
+		mine[p.thing()] = true
 		switch {
-		case p.Intake != intake:
-			if known != nil && known.Before != known.After {
-				return fmt.Sprintf("%s has changed the %s since", p.Actor, p.What)
-			}
-		case p.What == "message":
-			sent = true
-		case !undoable(p.What):
-		case known != nil:
-			known.After = p.After
-		default:
-			if k.Now.Sub(p.At) > undoFor {
-				return fmt.Sprintf("your last change is older than %d minutes", int(undoFor.Minutes()))
-			}
-			first := p
-			changed[of] = &first
-			order = append(order, of)
-		}
-	}
-	for _, of := range order {
-		if p := changed[of]; (of.what == MergeEvent || of.what == LinkEvent) && p.After == "" {
+		case k.Now.Sub(p.At) > undoFor:
+			return fmt.Sprintf("your last change is older than %d minutes", int(undoFor.Minutes()))
+		case (p.What == MergeEvent || p.What == LinkEvent) && p.After == "":
 			return "a merge or link that was taken back does not come back so"
 		}
 	}
-	for _, of := range order {
-		if p := changed[of]; p.Before != p.After {
-			r.setBack(d, p)
+	end, sent := 0, false
+	for i, p := range timeline {
+		if p.Intake != intake {
+			continue
 		}
+		end = i + 1
+		if why := lasting[p.What]; why != "" {
+			return why
+		}
+		if p.What == "message" {
+			sent = true
+		}
+	}
+	since := timeline[end:]
+	looked := map[int64]bool{}
+	for _, p := range since {
+		if looked[p.Intake] {
+			continue
+		}
+		looked[p.Intake] = true
+		for _, later := range net(since, p.Intake) {
+			if mine[later.thing()] {
+				return fmt.Sprintf("%s has changed the %s since", later.Actor, later.What)
+			}
+		}
+	}
+	for i := range changes {
+		r.setBack(d, &changes[i])
 	}
 	if sent {
 		d.Notes = append(d.Notes, "what was sent to the requester stays sent")
+	}
+	if closes(d.Changes) {
+		if ok, why := r.strongEnough(d.Sender, StrictClose); !ok { // T48
+			return why
+		}
 	}
 	return ""
 }
@@ -222,4 +268,9 @@ func standsAlone(list []Command) (lone Verb, bad *CommandError) {
 // changing says whether one of the commands is no question.
 func changing(list []Command) bool {
 	return slices.ContainsFunc(list, func(c Command) bool { return !c.Verb.asks() })
+}
+
+// quiet says whether a mail wants no transcript.
+func quiet(list []Command) bool {
+	return slices.ContainsFunc(list, func(c Command) bool { return c.Verb == QuietVerb })
 }

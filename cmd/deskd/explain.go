@@ -181,7 +181,7 @@ func explainFile(ctx context.Context, path string, rules *triage.Rules, limits m
 		m.SHA256 = sha256.Sum256(raw)
 	}
 	d := rules.Decide(&m, &triage.Known{Now: time.Now()})
-	leads := rules.Leads(&m)
+	leads := rules.Leads(&m, time.Now())
 	x.Alone = len(leads.IDs)+len(leads.Tokens)+len(leads.Numbers) > 0
 	x.fill(&m, &d, rules.ReadCommands(triage.Split(m.Body), time.Now()))
 	if len(x.Commands) == 0 {

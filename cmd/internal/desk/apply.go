@@ -58,7 +58,7 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		}
 		h.keys = append(h.keys, m.msg.ContentKey[:])
 		h.shas = append(h.shas, m.SHA256[:])
-		m.leads = d.rules.Leads(&m.msg)
+		m.leads = d.rules.Leads(&m.msg, d.now())
 		ids = append(ids, m.leads.IDs...)
 		if m.msg.MessageID != "" {
 			ids = append(ids, m.msg.MessageID)
@@ -223,6 +223,9 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	from, counted := d.opener(m)
 	if counted {
 		facts.Flood = k.floods[from]
+		if t := k.tickets[facts.Flood.Newest]; t != nil && !t.Status.Live() { // since the batch began
+			facts.Flood.Newest = 0
+		}
 	}
 	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts)}
 	if w.dec.Confirm != 0 {
@@ -238,7 +241,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 		return fmt.Errorf("act on <%s>: %w", brief(m.msg.MessageID), err)
 	}
 	if counted && dec.Open != nil {
-		count(k.floods, from, w.t.Number)
+		count(k.floods, from, w.t.Number, w.t.Status.Live())
 	}
 	in.ContentKey, in.MessageID = m.msg.ContentKey[:], m.msg.MessageID
 	in.From, in.Subject = m.msg.Shown.Addr, m.msg.Subject

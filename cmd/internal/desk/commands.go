@@ -275,11 +275,8 @@ func (w *work) link(a, b ticket.Number, on bool) error {
 	return w.eventOn(b, what, "", a.String(), store.LinkRelated)
 }
 
-// spamTag marks a ticket that is spam.
-const spamTag = "spam"
-
 func (w *work) markSpam() error {
-	w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == spamTag })
+	w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
 	from := w.rules.Canonical(w.t.Requester)
 	if w.dec.NotSpam {
 		if err := w.tx.Unblock(from); err != nil {
@@ -288,7 +285,7 @@ func (w *work) markSpam() error {
 		delete(w.k.blocked, from)
 		return w.event(triage.SpamEvent, from, "", "")
 	}
-	w.t.Tags = append(w.t.Tags, spamTag)
+	w.t.Tags = append(w.t.Tags, triage.SpamTag)
 	if from == "" { // nobody to be silenced
 		return w.event(triage.SpamEvent, "", "unknown", "")
 	}

@@ -47,13 +47,17 @@ func (d *Desk) floods(tx *store.Tx, mails []*mail) (map[opener]triage.Flood, err
 		return nil, fmt.Errorf("look for floods: %w", err)
 	}
 	for _, t := range list {
-		count(found, opener{strings.ToLower(t.Mailbox), t.Requester, t.Verified}, t.Number)
+		count(found, opener{strings.ToLower(t.Mailbox), t.Requester, t.Verified}, t.Number, t.Status.Live())
 	}
 	return found, nil
 }
 
-// count notes one more ticket of somebody.
-func count(floods map[opener]triage.Flood, o opener, n ticket.Number) {
+// count notes one more ticket of somebody. One that is done with gets no
+// further mails: nobody would look there.
+func count(floods map[opener]triage.Flood, o opener, n ticket.Number, live bool) {
 	f := floods[o]
-	floods[o] = triage.Flood{Opened: f.Opened + 1, Newest: max(f.Newest, n)}
+	if f.Opened++; live {
+		f.Newest = max(f.Newest, n)
+	}
+	floods[o] = f
 }

@@ -97,7 +97,8 @@ func TestT21OnlyWhatWouldOpenATicketFolds(t *testing.T) {
 			{"on the own ticket", letter(eve, "Re: [IT-1001] n 0", "x"), store.FateAppended},
 			{"forged", letter(ann, "more", "x"), store.FateFolded},
 			{"of the person who was forged", vouched(letter(ann, "mine", "It is really me.")), store.FateNewTicket},
-			{"of a technician", letter(tina, "more", "x"), store.FateNewTicket},
+			{"of a technician", vouched(letter(tina, "more", "x")), store.FateNewTicket},
+			{"in a technician's name", letter(tina, "more in her name", "x"), store.FateFolded},
 			{"of many senders", letter("bot99@example.net", "more", "x"), store.FateNewTicket},
 			{"of two authors", letter("x@example.net, y@example.net", "more", "x"), store.FateNewTicket},
 			{"a vacation answer", letter(eve, "more", "x", "Auto-Submitted: auto-replied"), store.FateAutomatic},
@@ -146,5 +147,31 @@ func TestT21FloodIsFoldedWhereABatchIsReplayedMailByMail(t *testing.T) {
 	o.wantFates(strings.TrimSpace(strings.Repeat("new_ticket ", 20) + strings.Repeat("folded ", 5)))
 	if !strings.Contains(o.log.String(), "replayed one by one") {
 		t.Error("nothing was replayed")
+	}
+}
+
+// A flood goes on where somebody may see it: on a ticket that is not done.
+func TestT21FloodIsNotFoldedIntoADoneTicket(t *testing.T) {
+	o := quick(t, quiet)
+	for i := range 20 {
+		o.deliver(letter(eve, fmt.Sprint("n ", i), "x"))
+	}
+	o.deliver(vouched(letter(tina, "Re: [IT-1020]", "closed\nquiet")))
+	o.deliver(letter(eve, "more", "x"))
+	in := o.intakes()
+	if last := in[len(in)-1]; last.Fate != store.FateFolded || last.Ticket != 1019 {
+		t.Errorf("with one of them done: %s on %d", last.Fate, last.Ticket)
+	}
+	var lines []string
+	for i := range 19 {
+		lines = append(lines, fmt.Sprintf("%d closed", 1001+i))
+	}
+	for chunk := range slices.Chunk(lines, 5) {
+		o.deliver(vouched(letter(tina, "all of them", strings.Join(chunk, "\n"))))
+	}
+	o.deliver(letter(eve, "still more", "x"), letter(eve, "and more", "x"))
+	in = o.intakes()
+	if a, b := in[len(in)-2], in[len(in)-1]; a.Fate != store.FateNewTicket || b.Fate != store.FateFolded || b.Ticket != a.Ticket {
+		t.Errorf("with all of them done: %s on %d, %s on %d", a.Fate, a.Ticket, b.Fate, b.Ticket)
 	}
 }
