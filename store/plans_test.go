@@ -112,6 +112,8 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.RawOf(make([]byte, 32)))
 		try(tx.Due(tx.Now(), 5))
 		try(tx.Blocked([]string{"a", "b"}))
+		try(tx.Linked(1001, second, LinkRelated))
+		try(tx.FirstVerified(1001))
 		try(nil, tx.Unblock("a"))
 		try(nil, tx.CancelQueued(1001, "a"))
 		try(tx.IssuedTo(1001, "a", tx.Now()))

@@ -94,6 +94,30 @@ func (tx *Tx) ListTickets(f TicketFilter) ([]Ticket, error) {
 	return tickets, nil
 }
 
+// Linked says whether two tickets are linked so.
+func (tx *Tx) Linked(a, b ticket.Number, kind string) (bool, error) {
+	if err := tx.flush(); err != nil {
+		return false, err
+	}
+	rows, err := find[linkRow](tx, "SELECT * FROM links WHERE from_ticket = ? AND to_ticket = ? AND kind = ?", int64(a), int64(b), short(kind))
+	if err != nil {
+		return false, fmt.Errorf("look for a link of tickets %d and %d: %w", a, b, err)
+	}
+	return len(rows) > 0, nil
+}
+
+// FirstVerified says whether the first words on a ticket were vouched for.
+func (tx *Tx) FirstVerified(n ticket.Number) (bool, error) {
+	if err := tx.flush(); err != nil {
+		return false, err
+	}
+	rows, err := find[flag](tx, "SELECT verified FROM entries WHERE ticket = ? ORDER BY seq LIMIT 1", int64(n))
+	if err != nil {
+		return false, fmt.Errorf("look up the first entry of ticket %d: %w", n, err)
+	}
+	return len(rows) > 0 && bool(rows[0]), nil
+}
+
 // IntakeOf gives one intake; ErrNotFound if there is none.
 func (tx *Tx) IntakeOf(id int64) (Intake, error) {
 	rows, err := find[intakeRow](tx, "SELECT * FROM intakes WHERE id = ?", id)
@@ -141,23 +165,32 @@ func (tx *Tx) Due(now time.Time, limit int) ([]ticket.Number, error) {
 }
 
 type blockedRow struct {
-	Addr short `gorm:"primaryKey"`
-	Who  text
-	At   stamp
+	Addr   short `gorm:"primaryKey"`
+	Who    text
+	At     stamp
+	Proven flag
 }
 
 func (blockedRow) TableName() string { return "blocked" }
 
-// Block makes a sender be heard no more; who is the technician that wants it.
-func (tx *Tx) Block(addr, who string) error {
+// Blocked is what is known of a sender who is heard no more.
+type Blocked struct {
+	Proven bool // the mail that was marked was theirs; else anybody may have written it
+}
+
+// Block makes a sender be heard no more; who is the technician that wants it,
+// and proven says whether the mail was vouched for. It tells whether that is
+// news.
+func (tx *Tx) Block(addr, who string, proven bool) (bool, error) {
 	if clean(addr) == "" {
-		return nil
+		return false, nil
 	}
-	row := []blockedRow{{short(shorten(addr)), text(who), at(tx.now)}}
-	if err := insert(tx, &row, ignore("addr")); err != nil {
-		return fmt.Errorf("block %s: %w", addr, err)
+	n, err := tx.affect("INSERT INTO blocked (addr, who, at, proven) VALUES (?, ?, ?, ?) ON CONFLICT (addr) DO UPDATE SET proven = 1 "+
+		"WHERE blocked.proven = 0 AND excluded.proven = 1", short(shorten(addr)), text(who), at(tx.now), flag(proven))
+	if err != nil {
+		return false, fmt.Errorf("block %s: %w", addr, err)
 	}
-	return nil
+	return n > 0, nil
 }
 
 // Unblock lets a sender be heard again.
@@ -168,9 +201,9 @@ func (tx *Tx) Unblock(addr string) error {
 	return nil
 }
 
-// Blocked says which of these senders are heard no more.
-func (tx *Tx) Blocked(addrs []string) (map[string]bool, error) {
-	blocked := make(map[string]bool)
+// Blocked gives those of these senders who are heard no more.
+func (tx *Tx) Blocked(addrs []string) (map[string]Blocked, error) {
+	blocked := make(map[string]Blocked)
 	asked := make(map[short]string, len(addrs))
 	list := make([]short, 0, len(addrs))
 	for _, a := range addrs {
@@ -185,7 +218,7 @@ func (tx *Tx) Blocked(addrs []string) (map[string]bool, error) {
 			return nil, fmt.Errorf("look up blocked senders: %w", err)
 		}
 		for _, r := range rows {
-			blocked[asked[r.Addr]] = true
+			blocked[asked[r.Addr]] = Blocked{Proven: bool(r.Proven)}
 		}
 	}
 	return blocked, nil

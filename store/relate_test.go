@@ -88,7 +88,6 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 		n := newTicket(t, s).Number
 		mustWrite(t, s, func(tx *Tx) error {
 			for _, err := range []error{
-				tx.Block("Eve@example.net", "noah@example.org"), tx.Block("eve@example.net", "again"), tx.Block("", "x"),
 				tx.Mute(n, "noah@example.org", true), tx.Mute(n, "noah@example.org", true),
 			} {
 				if err != nil {
@@ -98,9 +97,25 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 			return nil
 		})
 		mustWrite(t, s, func(tx *Tx) error {
-			blocked, err := tx.Blocked([]string{"ann@example.org", "Eve@example.net", ""})
-			if err != nil || len(blocked) == 0 || blocked["ann@example.org"] {
-				t.Errorf("blocked %v, %v", blocked, err)
+			for i, c := range []struct {
+				addr         string
+				proven, news bool
+				want         map[string]Blocked
+			}{
+				{"", true, false, map[string]Blocked{}},
+				{"Eve@example.net", false, true, map[string]Blocked{"Eve@example.net": {}}},
+				{"Eve@example.net", false, false, map[string]Blocked{"Eve@example.net": {}}},
+				{"Eve@example.net", true, true, map[string]Blocked{"Eve@example.net": {Proven: true}}},
+				{"Eve@example.net", false, false, map[string]Blocked{"Eve@example.net": {Proven: true}}},
+			} {
+				news, err := tx.Block(c.addr, "noah@example.org", c.proven)
+				if err != nil || news != c.news {
+					t.Errorf("%d: news %v, %v", i, news, err)
+				}
+				blocked, err := tx.Blocked([]string{"ann@example.org", "Eve@example.net", ""})
+				if diff := cmp.Diff(c.want, blocked); diff != "" || err != nil {
+					t.Errorf("%d: blocked (-want +got):\n%s%v", i, diff, err)
+				}
 			}
 			muted, err := tx.Muted([]ticket.Number{n})
 			if err != nil || !muted[n]["noah@example.org"] || len(muted[n]) != 1 {
@@ -114,7 +129,7 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 		mustWrite(t, s, func(tx *Tx) error {
 			blocked, err := tx.Blocked([]string{"Eve@example.net"})
 			muted, err2 := tx.Muted([]ticket.Number{n})
-			if err != nil || err2 != nil || blocked["Eve@example.net"] || len(muted) > 0 {
+			if err != nil || err2 != nil || len(blocked) > 0 || len(muted) > 0 {
 				t.Errorf("blocked %v, muted %v, %v, %v: both were taken back", blocked, muted, err, err2)
 			}
 			return nil

@@ -400,7 +400,7 @@ func readMarks(m *Message, p KindPolicy) marks {
 	if nullSender(m) {
 		k.null = "Return-Path: <>"
 	}
-	if from := sender(m); noReply(from) {
+	if from := sender(m); NoReply(from) {
 		k.noReply = "From: " + from
 	}
 	switch {
@@ -457,8 +457,8 @@ func ownList(m *Message, p KindPolicy) bool {
 	return false
 }
 
-// noReply says whether an address tells that nobody reads it.
-func noReply(addr string) bool {
+// NoReply says whether an address tells that nobody reads it.
+func NoReply(addr string) bool {
 	local, _, _ := strings.Cut(addr, "@")
 	flat := strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)
 	for _, p := range noReplyLocals {

@@ -104,5 +104,5 @@ func (r *Rules) blocked(m *Message, k *Known, s Sender) bool {
 	if r.Works(s.Address) {
 		return false
 	}
-	return k.BlockedSender || r.blockList.has(m.From.Addr) || r.blockList.has(s.Address) || m.From.Addr == "" && r.blockList.has(m.Shown.Addr)
+	return k.Silenced == SilencedAll || k.Silenced == SilencedUnproven && !s.Authenticated || r.blockList.has(m.From.Addr) || r.blockList.has(s.Address) || m.From.Addr == "" && r.blockList.has(m.Shown.Addr)
 }

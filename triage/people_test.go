@@ -122,23 +122,29 @@ func TestBlockedSendersAreSpamUnlessTheyWorkHere(t *testing.T) {
 	tickets := map[ticket.Number]Facts{1042: {Number: 1042, Mailbox: "support@example.com", Status: ticket.Open, Requester: "x@bad.example"}}
 	for _, c := range []struct {
 		name, from, subject string
-		marked              bool
+		marked              Silenced
 		want                Fate
 	}{
-		{"an address", "Spam@example.net", "hello", false, Spammed},
-		{"a domain", "x@bad.example", "hello", false, Spammed},
-		{"a domain below", "x@a.worse.example", "hello", false, Spammed},
-		{"on the own ticket", "x@bad.example", "Re: [IT-1042]", false, Spammed},
-		{"marked by a technician", "ann@good.example", "hello", true, Spammed},
-		{"of a technician", "noah@example.com", "hello", false, NewTicket},
-		{"of an administrator, marked", "ada@example.com", "hello", true, NewTicket},
-		{"somebody else", "ann@good.example", "hello", false, NewTicket},
-		{"a domain below one that is blocked by itself", "x@sub.bad.example", "hello", false, NewTicket},
-		{"an address that ends alike", "notspam@example.net", "hello", false, NewTicket},
+		{"an address", "Spam@example.net", "hello", Heard, Spammed},
+		{"a domain", "x@bad.example", "hello", Heard, Spammed},
+		{"a domain below", "x@a.worse.example", "hello", Heard, Spammed},
+		{"on the own ticket", "x@bad.example", "Re: [IT-1042]", Heard, Spammed},
+		{"marked by a technician", "ann@good.example", "hello", SilencedUnproven, Spammed},
+		{"of a technician", "noah@example.com", "hello", Heard, NewTicket},
+		{"of an administrator, marked", "ada@example.com", "hello", SilencedAll, NewTicket},
+		{"somebody else", "ann@good.example", "hello", Heard, NewTicket},
+		{"a domain below one that is blocked by itself", "x@sub.bad.example", "hello", Heard, NewTicket},
+		{"an address that ends alike", "notspam@example.net", "hello", Heard, NewTicket},
 	} {
-		d := r.Decide(written(c.from, c.subject, "x"), &Known{Mailbox: "support@example.com", Tickets: tickets, BlockedSender: c.marked})
+		d := r.Decide(written(c.from, c.subject, "x"), &Known{Mailbox: "support@example.com", Tickets: tickets, Silenced: c.marked})
 		if d.Fate != c.want || d.Fate == Spammed && (d.Reason != "blocked-sender" || d.Ticket != 0 || len(d.Tell) != 0) {
 			t.Errorf("%s: %s %s, tells %v", c.name, d.Fate, d.Reason, d.Tell)
+		}
+	}
+	// Who was marked for what somebody else wrote in their name is heard.
+	for silenced, want := range map[Silenced]Fate{SilencedUnproven: NewTicket, SilencedAll: Spammed} {
+		if d := r.Decide(proven(written("ceo@example.org", "hello", "x")), &Known{Mailbox: "support@example.com", Silenced: silenced}); d.Fate != want {
+			t.Errorf("%s, proven: %s", silenced, d.Fate)
 		}
 	}
 	// One who is blocked does not hide behind a second author.

@@ -161,9 +161,19 @@ type Known struct {
 	Challenged bool       // the sender was asked within the hour, or may not be asked
 	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
 
-	BlockedSender bool  // a technician has marked the sender as one of spam
-	Flood         Flood // what the sender has opened lately
+	Silenced Silenced // what a technician has said of the sender
+	Flood    Flood    // what the sender has opened lately
 }
+
+// Silenced is what a technician has said of a sender, by marking a mail as spam.
+type Silenced string
+
+// What is heard of a sender no more.
+const (
+	Heard            Silenced = ""
+	SilencedUnproven Silenced = "unproven" // what nobody vouches for: the marked mail may have been anybody's
+	SilencedAll      Silenced = "all"
+)
 
 // current is the ticket that another one goes on as: itself, unless it was
 // merged.

@@ -23,7 +23,7 @@ type known struct {
 	participants map[ticket.Number][]string
 	merged       map[ticket.Number]ticket.Number   // a ticket → the one it went into
 	muted        map[ticket.Number]map[string]bool // who hears no more of it
-	blocked      map[string]bool                   // senders that are spam, by address as written
+	blocked      map[string]store.Blocked          // senders that are heard no more
 	challenges   map[string]store.Challenge        // by the Message-ID of the question
 	challenged   map[string]bool                   // technicians who were asked within the hour
 	answers      *answers
@@ -36,6 +36,7 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 	k = &known{
 		byKey: map[string]triage.Twin{}, byID: map[string][]ticket.Number{},
 		tickets: map[ticket.Number]*store.Ticket{}, participants: map[ticket.Number][]string{},
+		merged: map[ticket.Number]ticket.Number{}, muted: map[ticket.Number]map[string]bool{},
 	}
 	if k.answers, err = d.answersTo(tx, mails); err != nil {
 		return nil, err
@@ -180,7 +181,12 @@ func (d *Desk) facts(k *known, m *mail) *triage.Known {
 		}
 	}
 	from := d.rules.Canonical(m.msg.From.Addr)
-	f.Challenged, f.BlockedSender = k.challenged[from], k.blocked[from]
+	f.Challenged = k.challenged[from]
+	if b, ok := k.blocked[from]; ok && b.Proven {
+		f.Silenced = triage.SilencedAll
+	} else if ok {
+		f.Silenced = triage.SilencedUnproven
+	}
 	for _, id := range m.leads.IDs {
 		if c, ok := k.challenges[id]; ok && c.Addr == from {
 			f.Challenge = &triage.Challenge{Intake: c.Intake, Address: c.Addr, Expires: c.Expires, Spent: !c.Spent.IsZero()}
@@ -227,7 +233,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 			facts.Flood.Newest = 0
 		}
 	}
-	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts)}
+	w := &work{Desk: d, tx: tx, k: k, m: m, in: &in, dec: d.rules.Decide(&m.msg, facts), flood: facts.Flood, counted: counted}
 	if w.dec.Confirm != 0 {
 		if facts, err = w.confirm(facts); err != nil {
 			return fmt.Errorf("confirm mail %d: %w", w.dec.Confirm, err)
@@ -320,6 +326,8 @@ type work struct {
 
 	part      *store.Entry // what a split takes out of its ticket
 	number    string       // of the ticket, for outbox keys of a mail about several
+	flood     triage.Flood // what the sender has opened lately
+	counted   bool         // and whether that is counted
 	by        string       // who gave commands at the machine: there is no mail then
 	once      string       // names these commands in outbox keys, in place of a mail
 	movedFrom string       // team that had the ticket before a command moved it

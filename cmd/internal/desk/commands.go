@@ -42,9 +42,21 @@ const reportTime = 7 * 24 * time.Hour
 // checkReport holds a delivery report against what was sent: one about no mail
 // of ours, or about one of long ago, is nobody's on any ticket.
 func (w *work) checkReport() error {
-	to, err := w.tx.IssuedTo(w.dec.Ticket, w.dec.Match.Lead, w.now().Add(-reportTime))
-	if err != nil {
-		return err
+	// A mail of ours stays with the ticket that it was about, whatever that went
+	// into since.
+	about := append([]ticket.Number{w.dec.Ticket}, w.k.byID[w.dec.Match.Lead]...)
+	if n, ok := w.rules.Signer().VerifyMessageID(w.dec.Match.Lead); ok {
+		about = append(about, n)
+	}
+	var to []string
+	for _, n := range about {
+		found, err := w.tx.IssuedTo(n, w.dec.Match.Lead, w.now().Add(-reportTime))
+		if err != nil {
+			return err
+		}
+		if to = found; len(to) > 0 {
+			break
+		}
 	}
 	if len(to) == 0 {
 		w.dec.Ticket, w.dec.Event, w.dec.Reason = 0, "", "report-of-no-mail"
@@ -111,7 +123,12 @@ func (w *work) load(k *triage.Known, n ticket.Number) error {
 	if err != nil {
 		return err
 	}
+	muted, err := w.tx.Muted([]ticket.Number{n})
+	if err != nil {
+		return err
+	}
 	w.k.tickets[n], w.k.participants[n] = t, people[n]
+	maps.Copy(w.k.muted, muted)
 	w.k.fact(k, n)
 	return nil
 }
@@ -263,6 +280,9 @@ func stampText(at time.Time) string {
 func (w *work) link(a, b ticket.Number, on bool) error {
 	what, before, after := "linked", "", b.String()
 	do := w.tx.Link
+	if there, err := w.tx.Linked(a, b, store.LinkRelated); err != nil || there == on {
+		return err // there is nothing to do, and nothing to be taken back
+	}
 	if !on {
 		what, before, after, do = "unlinked", b.String(), "", w.tx.Unlink
 	}
@@ -289,10 +309,14 @@ func (w *work) markSpam() error {
 	if from == "" { // nobody to be silenced
 		return w.event(triage.SpamEvent, "", "unknown", "")
 	}
-	if err := w.tx.Block(from, w.actor()); err != nil {
+	proven, err := w.tx.FirstVerified(w.t.Number)
+	if err != nil {
 		return err
 	}
-	w.k.blocked[from] = true
+	if _, err := w.tx.Block(from, w.actor(), proven); err != nil {
+		return err
+	}
+	w.k.blocked[from] = store.Blocked{Proven: proven || w.k.blocked[from].Proven}
 	if err := w.tx.CancelQueued(w.t.Number, from); err != nil {
 		return err
 	}
@@ -468,9 +492,6 @@ func (k *known) take(more *known) {
 	maps.Copy(k.tickets, more.tickets)
 	maps.Copy(k.participants, more.participants)
 	maps.Copy(k.merged, more.merged)
-	if k.muted == nil {
-		k.muted = map[ticket.Number]map[string]bool{}
-	}
 	maps.Copy(k.muted, more.muted)
 	maps.Copy(k.answers.to, more.answers.to)
 }

@@ -341,8 +341,8 @@ func TestWhoDidItAndWhoHasMutedAreNotTold(t *testing.T) {
 	}
 	o.deliver(vouched(letter(nina, "Re: [IT-1001]", "mute")))
 	o.post()
-	if list := postFrom(o, letter(ann, "Re: [IT-1001]", "Still.")); len(list) != 0 {
-		t.Errorf("%d mails of a muted ticket", len(list))
+	if list := postFrom(o, letter(ann, "Re: [IT-1001]", "Still.")); len(list) != 1 || list[0].Recipient != tom {
+		t.Errorf("%d mails of a ticket that its assignee has muted, want one to the rest of the team", len(list))
 	}
 	o.wantEvent(1001, "mail held back")
 	o.deliver(vouched(letter(nina, "Re: [IT-1001]", "unmute")))
@@ -454,4 +454,84 @@ func TestT14_ForgedReportsChangeNothing(t *testing.T) {
 			t.Errorf("the answer goes to %s", m.Recipient)
 		}
 	})
+}
+
+// A mail that a technician wrote to somebody else is as well proven when that
+// one hands it on to the desk.
+func TestT01_T06_AMailToSomebodyElseCommandsNothing(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+		o.post()
+		for i, to := range []string{"To: " + eve, "To: undisclosed-recipients:;", "To: " + eve + "\r\nBcc: " + support} {
+			o.deliver(vouched(letter(tina, "Re: [IT-1001] question", "Done.", to, fmt.Sprint("X-Nth: ", i), fmt.Sprintf("Message-ID: <handed%d@client.example>", i))))
+			o.deliver(vouched(letter(tina, "today", "1001 closed", to, fmt.Sprint("X-Nth: ", i), fmt.Sprintf("Message-ID: <many%d@client.example>", i))))
+		}
+		if s := o.show(1001).Ticket.Status; s != ticket.Open {
+			t.Errorf("the ticket is %s", s)
+		}
+		for _, to := range []string{"To: " + support, "To: " + eve + "\r\nCc: Desk <" + alias + ">"} {
+			o.deliver(vouched(letter(tina, "Re: [IT-1001]", "reopen\nquiet", "To: "+support)))
+			o.deliver(vouched(letter(tina, "Re: [IT-1001] question", "Done.", to)))
+			if s := o.show(1001).Ticket.Status; s != ticket.Resolved {
+				t.Errorf("%s: the ticket is %s", to, s)
+			}
+		}
+	})
+}
+
+func TestSpamInSomebodysNameDoesNotSilenceThem(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(letter(ann, "offer", "Buy!")) // nobody vouches for her
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "spam")), letter(ann, "another offer", "Buy!"), vouched(letter(ann, "the scanner", "It hums.")))
+		o.wantFates("new_ticket appended spam new_ticket")
+		o.deliver(vouched(letter(tina, "Re: [IT-1002]", "spam")), vouched(letter(ann, "the mouse", "It squeaks.")))
+		o.wantFates("new_ticket appended spam new_ticket appended spam")
+	})
+}
+
+// Others' use of the limits must not make anybody believe that a command was
+// obeyed.
+func TestT17ErrorsAreToldWhateverOthersHaveUsedUp(t *testing.T) {
+	o := quick(t, func(s *setup) { s.desk.Answers.Overall = 1 })
+	o.deliver(vouched(letter(ann, "the scanner", "It hums.")))
+	o.post()
+	if list := postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "take"))); len(list) == 0 || slices.ContainsFunc(list, func(m posted) bool { return m.Kind == string(mailout.Transcript) }) {
+		t.Errorf("%d mails: the limit is used up, so no transcript goes out", len(list))
+	}
+	o.only(postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "#resolvd"))), mailout.CommandError)
+}
+
+func TestBouncesOfAMergedTicketAreToldOnTheOneThatGoesOn(t *testing.T) {
+	o := quick(t)
+	o.deliver(vouched(letter(ann, "the scanner", "It hums.")), vouched(letter(ann, "scanner again", "It hums.")))
+	var second string
+	for _, m := range o.post() {
+		if m.Kind == string(mailout.Acknowledgement) && m.Row.Ticket == 1002 {
+			second = m.Row.MessageID
+		}
+	}
+	o.deliver(vouched(letter(tina, "Re: [IT-1002]", "merge 1001\nquiet")), bounce(second))
+	o.wantEvent(1001, "delivery report: "+ann+": failed (5.1.1)")
+}
+
+func TestUndoOfALinkLeavesAnOlderOne(t *testing.T) {
+	o := quick(t)
+	o.deliver(vouched(letter(ann, "the scanner", "It hums.")), vouched(letter(ann, "the mouse", "It squeaks.")))
+	o.deliver(vouched(letter(tom, "Re: [IT-1001]", "link 1002")), vouched(letter(tina, "Re: [IT-1001]", "link 1002")), vouched(letter(tina, "Re: [IT-1001]", "undo")))
+	if l := o.show(1001).Links; len(l) != 1 {
+		t.Errorf("links %+v", l)
+	}
+}
+
+func TestT16_WhatIsPassedOnFromANoReplyAddressIsNotAcknowledged(t *testing.T) {
+	o := quick(t)
+	list := postFrom(o, vouched(letter(tina, "Fwd: your licence", "---------- Forwarded message ---------\nFrom: <no-reply@shop.example>\nDate: Mon, Mar 2, 2026\nSubject: your licence\nTo: Tina <tina@example.org>\n\nIt ends soon.")))
+	for _, m := range list {
+		if m.Recipient == "no-reply@shop.example" {
+			t.Errorf("a %s goes to %s", m.Kind, m.Recipient)
+		}
+	}
+	if d := o.show(1001); d.Ticket.Requester != "no-reply@shop.example" {
+		t.Errorf("requester %s", d.Ticket.Requester)
+	}
 }

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"deskd/store"
-	"deskd/store/storetest"
 	"deskd/triage/ticket"
 )
 
@@ -126,14 +124,7 @@ func (l *life) command(by string, at time.Time, lines []string) {
 // write what they like in any order, mails come twice and strangers write in
 // others' names, and holds the desk against the model above.
 func TestT10_AnyInterleavingIsTheFoldOfItsEvents(t *testing.T) {
-	// The same runs each time, so that a change is judged by itself; further ones
-	// are a matter of -rapid.seed.
-	if f := flag.Lookup("rapid.seed"); f.Value.String() == "0" {
-		if err := f.Value.Set("7"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	storetest.Each(t, func(t *testing.T, url string) { interleave(t, open(t, url, quiet)) })
+	both(t, interleave, quiet)
 }
 
 func interleave(t *testing.T, o *office) {

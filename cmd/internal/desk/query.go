@@ -25,7 +25,11 @@ func (w *work) answerQuery() error {
 	o.To, o.Text = []triage.Address{{Name: w.dec.Sender.Name, Addr: to}}, ""
 	o.Public = !w.rules.Works(to)
 	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
-	some := "" // a ticket of a list
+	some := ""                                                        // a ticket of a list
+	if why, err := w.overLimit(to, o.Kind); err != nil || why != "" { // before any work
+		w.held = append(w.held, "no answer to "+to+": "+why)
+		return err
+	}
 	for _, c := range w.dec.Ask {
 		part, err := w.query(c, to, &some)
 		if err != nil {

@@ -52,7 +52,7 @@ func (d *Desk) Set(ctx context.Context, n ticket.Number, lines []string, actor s
 func (d *Desk) set(tx *store.Tx, n ticket.Number, lines []string, actor string) (done Obeyed, err error) {
 	defer catch(d.log, "obey commands", &err)
 	commands, named := d.rules.ReadOrders(lines, d.now())
-	k := &known{byID: map[string][]ticket.Number{}, blocked: map[string]bool{}, answers: &answers{to: map[string]store.AutoSent{}}}
+	k := &known{muted: map[ticket.Number]map[string]bool{}, byID: map[string][]ticket.Number{}, blocked: map[string]store.Blocked{}, answers: &answers{to: map[string]store.AutoSent{}}}
 	if err := k.lookUpTickets(tx, append([]ticket.Number{n}, named...)); err != nil {
 		return done, err
 	}

@@ -8,6 +8,27 @@ import (
 	"deskd/mailout"
 )
 
+// openingsSurge says whether a new ticket is one too many to tell of. Those of
+// one sender are counted once for the batch, and fold where they are too many
+// (T21); the last one before says so. Those of nobody who can be named do not
+// fold, and fall silent.
+func (w *work) openingsSurge(o *mailout.Occasion) (bool, error) {
+	switch {
+	case w.counted:
+		if w.flood.Opened+1 == surge {
+			return w.surging(o, surge), nil
+		}
+		return false, nil
+	case w.t.Requester != "": // somebody who works here, or whom they wrote for
+		return false, nil
+	}
+	n, err := w.tx.OpenedBy("", w.now().Add(-time.Hour), surge+1)
+	if err != nil {
+		return false, err
+	}
+	return w.surging(o, n), nil
+}
+
 // ticketSurge is how many answers to one ticket technicians are told of within
 // an hour, whoever writes them: as many as of two people. Responders that take
 // turns would each stay below the limit of one for ever (T17).

@@ -125,7 +125,13 @@ func (w *work) acknowledge() error {
 		w.held = append(w.held, "no acknowledgement: the mail is older than a day")
 		return nil
 	}
+	if !own && triage.NoReply(w.t.Requester) { // T16: nobody reads there
+		return nil
+	}
 	o := w.occasion(mailout.Acknowledgement, ackKey(w.t.Number))
+	if w.part != nil {
+		o.Authenticated = w.part.Verified // whose words the subject is (T20)
+	}
 	o.To = []triage.Address{to}
 	switch {
 	case own:
@@ -165,8 +171,14 @@ func (w *work) answer(o mailout.Occasion, to string) error {
 }
 
 // overLimit says which limit an automatic answer to the address would break.
-// A challenge has a pause of its own, which is longer.
+// A challenge has a pause of its own, which is longer. What was wrong with the
+// commands of a proven technician is told in any case: the limits are for
+// acknowledgements, challenges and transcripts, and what others have used up
+// of them must not make anybody believe that a command was obeyed.
 func (w *work) overLimit(to string, kind mailout.Kind) (string, error) {
+	if kind == mailout.CommandError && w.dec.Sender.Authenticated {
+		return "", nil
+	}
 	l, now := w.o.Answers, w.now()
 	a := w.k.answers
 	got, ok := a.to[to]
@@ -242,12 +254,8 @@ func (w *work) notifyTeam() error {
 		return w.toTeam(o)
 	}
 	if w.dec.Open != nil {
-		n, err := w.tx.OpenedBy(w.t.Requester, w.now().Add(-time.Hour), surge+1)
-		if err != nil {
+		if silent, err := w.openingsSurge(&o); err != nil || silent {
 			return err
-		}
-		if w.surging(&o, n) {
-			return nil
 		}
 	}
 	if err := w.attach(&o); err != nil {
@@ -290,9 +298,9 @@ func (w *work) tellAnswer() error {
 		return err
 	}
 	if w.rules.Works(w.t.Assignee) && !w.rules.Own(w.t.Assignee) { // T11
-		if w.mutedBy(w.t.Assignee) {
+		if w.mutedBy(w.t.Assignee) { // then somebody else must hear of it
 			w.held = append(w.held, "no answer to "+w.t.Assignee+", who has muted the ticket")
-			return nil
+			return w.toTeam(o)
 		}
 		o.To = []triage.Address{{Addr: w.t.Assignee}}
 		_, err := w.enqueue(o, false, w.t.Assignee)
@@ -411,6 +419,7 @@ func (w *work) toTeam(o mailout.Occasion) error {
 			return o.Actor.Addr != "" && strings.EqualFold(a, o.Actor.Addr) || w.mutedBy(a)
 		})
 		if len(to) == 0 && len(team.Roster) > 0 {
+			w.held = append(w.held, "no notice: nobody of the team "+w.t.Team+" is left who wants to hear of it")
 			return nil
 		}
 	}

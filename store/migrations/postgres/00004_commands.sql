@@ -9,7 +9,8 @@ CREATE INDEX tickets_due ON tickets (due_at)
 CREATE TABLE blocked (
 	addr TEXT    PRIMARY KEY CHECK (addr <> ''),
 	who  TEXT    NOT NULL,
-	at   BIGINT NOT NULL
+	at   BIGINT NOT NULL,
+	proven BIGINT NOT NULL CHECK (proven IN (0, 1))
 );
 
 CREATE TABLE muted (

@@ -9,7 +9,8 @@ CREATE INDEX tickets_due ON tickets (due_at)
 CREATE TABLE blocked (
 	addr TEXT    PRIMARY KEY CHECK (addr <> ''),
 	who  TEXT    NOT NULL,
-	at   INTEGER NOT NULL
+	at   INTEGER NOT NULL,
+	proven INTEGER NOT NULL CHECK (proven IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE muted (
