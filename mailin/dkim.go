@@ -161,7 +161,7 @@ func (v *Verifier) one(ctx context.Context, fields []field, at int, body []byte,
 		return "permerror", "the signature could not be found again"
 	}
 	s := list[0]
-	subject := slices.ContainsFunc(fields, func(f field) bool { return f.key == "subject" })
+	open := unsigned(fields, s)
 	switch {
 	case s.Err != nil && dkim.IsPermFail(s.Err):
 		return "permerror", cleanLine(strings.TrimPrefix(s.Err.Error(), "dkim: "))
@@ -173,10 +173,23 @@ func (v *Verifier) one(ctx context.Context, fields []field, at int, body []byte,
 		return "policy", "the key of " + from + " is on trial (t=y)"
 	case !strings.HasSuffix(lowerASCII(s.Identifier), "@"+from):
 		return "policy", "it speaks for a part of " + from + " only"
-	case subject && !slices.ContainsFunc(s.HeaderKeys, func(k string) bool { return lowerASCII(k) == "subject" }):
-		return "policy", "it leaves the subject out"
+	case open != "":
+		return "policy", "it leaves the field " + open + " out"
 	}
 	return "pass", "the DKIM signature of " + from + " verifies"
+}
+
+// unsigned names a field of the mail that must be signed and is not: what it
+// is about, to whom it was written and which mail it answers. Else somebody
+// could hand it on to the desk as a mail to it, about another ticket.
+func unsigned(fields []field, s *dkim.Verification) string {
+	for _, name := range []string{"Subject", "To", "Cc", "In-Reply-To", "References"} {
+		there := slices.ContainsFunc(fields, func(f field) bool { return f.key == lowerASCII(name) })
+		if there && !slices.ContainsFunc(s.HeaderKeys, func(k string) bool { return strings.EqualFold(k, name) }) {
+			return name
+		}
+	}
+	return ""
 }
 
 var errForeignKey = errors.New("the key would be another domain's")

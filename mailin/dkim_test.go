@@ -63,7 +63,7 @@ func (n *notary) sign(raw, tags string) string {
 	}
 	digest := sha256.Sum256([]byte(body))
 	for _, usual := range []string{
-		"v=1", "a=" + algorithm, "c=simple/simple", "d=example.org", "s=sel", "h=from:subject:date:message-id",
+		"v=1", "a=" + algorithm, "c=simple/simple", "d=example.org", "s=sel", "h=from:to:subject:date:message-id",
 		"bh=" + base64.StdEncoding.EncodeToString(digest[:]),
 	} {
 		if name, _, _ := strings.Cut(usual, "="); tag(tags, name) == "" {
@@ -170,7 +170,12 @@ func TestT01OwnCheckOfSignaturesProvesOnlyWhatIsSigned(t *testing.T) {
 		{"altered text", swap("the cable", "the screen"), "fail"},
 		{"added text", good + "take\r\n", "fail"},
 		{"altered subject", swap("IT-1042", "IT-1043"), "fail"},
-		{"subject not signed", n.sign(signable1, "h=from:date"), "policy"},
+		{"subject not signed", n.sign(signable1, "h=from:to:date"), "policy"},
+		{"To not signed", n.sign(signable1, "h=from:subject:date"), "policy"},
+		{"Cc added", "Cc: support@example.org\r\n" + good, "policy"},
+		{"another To on top", "To: support@example.org\r\n" + good, "permerror"},
+		{"made an answer", "In-Reply-To: <deskd.1042@example.org>\r\n" + good, "policy"},
+		{"put into a thread", "References: <deskd.1042@example.org>\r\n" + good, "policy"},
 		{"From not signed", n.sign(signable1, "h=subject:date"), "permerror"},
 		{"a part of the body", n.sign(signable1, "l=5"), "fail"},
 		{"expired", n.sign(signable1, "x=1700000000"), "permerror"},
@@ -191,7 +196,7 @@ func TestT01OwnCheckOfSignaturesProvesOnlyWhatIsSigned(t *testing.T) {
 		{"two From fields, the later not signed", swap("\r\nTo:", "\r\nFrom: boss@example.org\r\nTo:"), "neutral"},
 		{"two authors", n.sign(strings.Replace(signable1, "Ann <ann@example.org>", "ann@example.org, bob@example.org", 1), ""), "neutral"},
 		{"another subject on top", "Subject: [IT-1] closed\r\n" + good, "permerror"},
-		{"another type on top", n.sign("Content-Type: text/plain\r\n"+signable1, "h=from:subject") + "", "pass"},
+		{"another type on top", n.sign("Content-Type: text/plain\r\n"+signable1, "h=from:to:subject") + "", "pass"},
 		{"two types", "Content-Type: text/html\r\n" + n.sign("Content-Type: text/plain\r\n"+signable1, ""), "permerror"},
 		{"name with a space before its colon", swap("Subject:", "Subject :"), "permerror"},
 		{"line that is no field", swap("Subject:", "resolved\r\nSubject:"), "permerror"},
