@@ -36,19 +36,7 @@ func (s *Store) openBeside(ctx context.Context, o Options) error {
 	if err := s.open(ctx, o, false); err != nil { // looks at the schema first
 		return err
 	}
-	if err := s.CheckKey(ctx); err != nil {
-		return err
-	}
-	connector, err := s.dialect.connector(true)
-	if err != nil {
-		return err
-	}
-	s.writing = s.pool(connector, o.Wrap, 1)
-	if err := s.check(ctx, s.writing, true); err != nil {
-		return err
-	}
-	s.writer, err = s.gorm(ctx, s.writing)
-	return err
+	return s.openWriting(ctx, o, 1, s.CheckKey)
 }
 
 // CheckKey gives a *WrongKey error where the database was made with another

@@ -167,18 +167,7 @@ func (s *Store) open(ctx context.Context, o Options, write bool) error {
 		if s.unlock, err = s.dialect.prepare(); err != nil {
 			return err
 		}
-		connector, err := s.dialect.connector(true)
-		if err != nil {
-			return err
-		}
-		s.writing = s.pool(connector, o.Wrap, s.dialect.writers())
-		if err := s.check(ctx, s.writing, true); err != nil {
-			return err
-		}
-		if err := s.migrate(ctx); err != nil {
-			return err
-		}
-		if s.writer, err = s.gorm(ctx, s.writing); err != nil {
+		if err := s.openWriting(ctx, o, s.dialect.writers(), s.migrate); err != nil {
 			return err
 		}
 	} else if err := s.dialect.exists(); err != nil {
@@ -193,6 +182,23 @@ func (s *Store) open(ctx context.Context, o Options, write bool) error {
 		return err
 	}
 	s.reader, err = s.gorm(ctx, s.reading)
+	return err
+}
+
+// openWriting fills the writing pool, once first has seen to the schema.
+func (s *Store) openWriting(ctx context.Context, o Options, connections int, first func(context.Context) error) error {
+	connector, err := s.dialect.connector(true)
+	if err != nil {
+		return err
+	}
+	s.writing = s.pool(connector, o.Wrap, connections)
+	if err := s.check(ctx, s.writing, true); err != nil {
+		return err
+	}
+	if err := first(ctx); err != nil {
+		return err
+	}
+	s.writer, err = s.gorm(ctx, s.writing)
 	return err
 }
 

@@ -67,20 +67,12 @@ func (c *outboxListCmd) Run(e env) error {
 		return err
 	}
 	defer db.Close()
-	all := []went{}
-	for len(all) < c.Limit {
-		f.Limit = min(500, c.Limit-len(all))
-		page, err := db.ListOutbox(e.ctx, f)
-		if err != nil {
-			return err
-		}
-		for _, r := range page {
-			all = append(all, wentOut(r))
-		}
-		if len(page) < f.Limit {
-			break
-		}
-		f.Before = page[len(page)-1].ID
+	all, err := pages(c.Limit, func(n int, last store.Row) ([]store.Row, error) {
+		f.Limit, f.Before = n, last.ID
+		return db.ListOutbox(e.ctx, f)
+	}, wentOut)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(e.out, all)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -34,19 +35,11 @@ func (c *quarantineListCmd) Run(e env) error {
 		return err
 	}
 	defer db.Close()
-	all := []came{}
-	for f := (store.IntakeFilter{Fate: store.FateQuarantined, Limit: 500}); ; {
-		page, err := db.ListIntakes(e.ctx, f)
-		if err != nil {
-			return err
-		}
-		for _, in := range page {
-			all = append(all, cameIn(in))
-		}
-		if len(page) < f.Limit {
-			break
-		}
-		f.Before = page[len(page)-1].ID
+	all, err := pages(math.MaxInt, func(n int, last store.Intake) ([]store.Intake, error) {
+		return db.ListIntakes(e.ctx, store.IntakeFilter{Fate: store.FateQuarantined, Limit: n, Before: last.ID})
+	}, cameIn)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(e.out, all)

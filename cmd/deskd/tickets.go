@@ -48,6 +48,29 @@ func report(t store.Ticket) reported {
 	}
 }
 
+// pages reads a list page by page, until it ends or has most items, and gives
+// each as it is reported. page is told how many to read and after which one;
+// zero is before the first.
+func pages[T, R any](most int, page func(n int, last T) ([]T, error), as func(T) R) ([]R, error) {
+	all := []R{}
+	var last T
+	for len(all) < most {
+		n := min(500, most-len(all))
+		list, err := page(n, last)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range list {
+			all = append(all, as(one))
+		}
+		if len(list) < n {
+			break
+		}
+		last = list[len(list)-1]
+	}
+	return all, nil
+}
+
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -105,20 +128,12 @@ func (c *ticketsCmd) Run(e env) error {
 		return err
 	}
 	defer db.Close()
-	all := []reported{}
-	for len(all) < limit {
-		f.Limit = min(500, limit-len(all))
-		page, err := db.ListTickets(e.ctx, f)
-		if err != nil {
-			return err
-		}
-		for _, t := range page {
-			all = append(all, report(t))
-		}
-		if len(page) < f.Limit {
-			break
-		}
-		f.Before = page[len(page)-1].Number
+	all, err := pages(limit, func(n int, last store.Ticket) ([]store.Ticket, error) {
+		f.Limit, f.Before = n, last.Number
+		return db.ListTickets(e.ctx, f)
+	}, report)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(e.out, all)
