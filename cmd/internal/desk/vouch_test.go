@@ -7,8 +7,10 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,4 +107,33 @@ func TestT35NobodyIsAskedWhereItIsSwitchedOffOrProvedAnyway(t *testing.T) {
 	again, _ := sealed(t, "example.org", letter(tina, "hello again", "x"))
 	o.deliver(again)
 	o.wantFates("new_ticket new_ticket new_ticket")
+}
+
+func TestT01SlowNameServersOfOthersDoNotKeepTechniciansWaiting(t *testing.T) {
+	signed, record := sealed(t, "example.org", letter(tina, "Re: [IT-1001]", "take"))
+	var mu sync.Mutex
+	var asked []string
+	o := quick(t, lookup(func(ctx context.Context, name string) ([]string, error) {
+		mu.Lock()
+		asked = append(asked, name)
+		mu.Unlock()
+		if name == "sel._domainkey.example.org" {
+			return []string{record}, nil
+		}
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}))
+	o.deliver(letter(ann, "printer", "It is broken."))
+	var batch []string
+	for i := range 20 {
+		domain := fmt.Sprintf("slow%d.example.net", i)
+		raw, _ := sealed(t, domain, letter("x@"+domain, "hello", "x"))
+		batch = append(batch, raw)
+	}
+	o.deliver(append(batch, signed)...)
+	if len(asked) != 21 || asked[0] != "sel._domainkey.example.org" {
+		t.Errorf("asked for %v; want the technician's first", asked)
+	}
+	if got := o.show(1001).Ticket.Assignee; got != tina {
+		t.Errorf("assignee %q", got)
+	}
 }
