@@ -18,6 +18,35 @@ type Opened struct {
 	Status    ticket.Status
 }
 
+// Alike is a new ticket among many.
+type Alike struct {
+	Number             ticket.Number
+	Mailbox, Requester string
+	Subject            string
+}
+
+// OpenedInAll lists the newest tickets that were opened since a time, the
+// oldest first, at most so many of them; none when they are fewer than few. This
+// transaction's are left out.
+func (tx *Tx) OpenedInAll(since time.Time, few, most int) ([]Alike, error) {
+	type row struct {
+		Number                      int64
+		Mailbox, Requester, Subject text
+	}
+	rows, err := find[row](tx, "SELECT number, mailbox, requester, subject FROM (SELECT number, mailbox, requester, subject, created_at FROM tickets "+
+		"WHERE (SELECT f.created_at FROM tickets f ORDER BY f.number DESC LIMIT 1 OFFSET ?) >= ? ORDER BY number DESC LIMIT ?) AS t WHERE created_at >= ?",
+		few-1, at(since), most, at(since))
+	if err != nil {
+		return nil, fmt.Errorf("list what was opened lately: %w", err)
+	}
+	list := make([]Alike, len(rows))
+	for i, r := range rows {
+		list[i] = Alike{ticket.Number(r.Number), string(r.Mailbox), string(r.Requester), string(r.Subject)}
+	}
+	slices.SortFunc(list, func(a, b Alike) int { return int(a.Number - b.Number) })
+	return list, nil
+}
+
 // OpenedLately lists the tickets that these requesters opened since a time,
 // this transaction's too, the oldest first. It stops at most of them, the
 // newest, for each requester.

@@ -121,6 +121,8 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.Muted([]ticket.Number{1001}))
 		try(tx.Challenges([]string{"a", "b"}))
 		try(tx.Spend("a"))
+		try(tx.ToldOf([]string{"a", "b"}, tx.Now()))
+		try(tx.OpenedInAll(tx.Now(), 20, 200))
 		try(tx.Challenged([]string{"a", "b"}, tx.Now()))
 		return nil
 	})

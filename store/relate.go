@@ -372,3 +372,21 @@ func (tx *Tx) Challenged(addrs []string, since time.Time) (map[string]bool, erro
 	}
 	return asked, nil
 }
+
+// ToldOf gives the recipients of mails of ours by their Message-IDs: of those
+// written since a time, and since their ticket was last closed.
+func (tx *Tx) ToldOf(ids []string, since time.Time) (map[string][]string, error) {
+	type row struct{ MessageID, Recipient text }
+	told := make(map[string][]string)
+	for chunk := range slices.Chunk(ids, batchRows) {
+		rows, err := find[row](tx, "SELECT o.message_id, o.recipient FROM outbox o WHERE o.message_id IN ? AND o.message_id <> '' AND o.created_at >= ? AND NOT EXISTS "+
+			"(SELECT 1 FROM events e WHERE e.ticket = o.ticket AND e.what = 'status' AND e.value_after = ? AND e.at > o.created_at)", chunk, at(since), string(ticket.Closed))
+		if err != nil {
+			return nil, fmt.Errorf("look up where mails went: %w", err)
+		}
+		for _, r := range rows {
+			told[string(r.MessageID)] = append(told[string(r.MessageID)], string(r.Recipient))
+		}
+	}
+	return told, nil
+}

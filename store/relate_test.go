@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -188,6 +189,51 @@ func TestMailToASpammerIsTakenOutOfTheOutbox(t *testing.T) {
 			if want := map[string]State{"eve@example.net": Cancelled, "noah@example.org": Queued}[r.Recipient]; r.State != want {
 				t.Errorf("the mail to %s is %s, want %s", r.Recipient, r.State, want)
 			}
+		}
+	})
+}
+
+func TestT07_ARecipientIsToldUntilTheTicketIsClosed(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		in, n, other := begin(t, s, 1), newTicket(t, s).Number, newTicket(t, s).Number
+		mustWrite(t, s, func(tx *Tx) error {
+			for _, m := range []struct {
+				id string
+				n  ticket.Number
+			}{{"first", n}, {"other", other}} {
+				o := outgoing(m.id, m.n, in.ID, "noah@example.org", "network@example.org")
+				o.MessageID = m.id + "@host"
+				if err := tx.Enqueue(o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		told := func(since time.Time) map[string][]string {
+			t.Helper()
+			var got map[string][]string
+			mustWrite(t, s, func(tx *Tx) (err error) {
+				got, err = tx.ToldOf([]string{"first@host", "other@host", "", "third@host"}, since)
+				return err
+			})
+			for _, list := range got {
+				slices.Sort(list)
+			}
+			return got
+		}
+		both := []string{"network@example.org", "noah@example.org"}
+		if diff := cmp.Diff(map[string][]string{"first@host": both, "other@host": both}, told(s.now().Add(-time.Hour))); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if got := told(s.now().Add(time.Hour)); len(got) != 0 {
+			t.Errorf("told since an hour from now: %v", got)
+		}
+		mustWrite(t, s, func(tx *Tx) error {
+			return tx.AddEvent(Event{Ticket: n, Actor: "noah@example.org", What: "status", Before: "open", After: "closed", At: tx.now.Add(time.Second)})
+		})
+		if diff := cmp.Diff(map[string][]string{"other@host": both}, told(s.now().Add(-time.Hour))); diff != "" {
+			t.Errorf("told after the ticket was closed (-want +got):\n%s", diff)
 		}
 	})
 }

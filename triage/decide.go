@@ -196,7 +196,7 @@ type Opening struct {
 	Assignee  string          `json:"assignee,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
 	Linked    ticket.Number   `json:"linked,omitempty"`    // an earlier ticket it has to do with, or 0
-	LinkedAs  string          `json:"linked_as,omitempty"` // "follow-up", "claims", "forward", "other mailbox"
+	LinkedAs  string          `json:"linked_as,omitempty"` // "follow-up", "claims", "forward", "other mailbox", "same subject"
 }
 
 // Writing is the entry that a decision adds to a ticket.
@@ -278,7 +278,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		d.Sender.Authenticated, d.Sender.Proof, d.Sender.Why = true, "confirmed", "the sender answered yes when asked"
 	}
 	d.Match = r.match(m, k, d.Sender)
-	d.Sender.Signed = d.Match.signedLead() || k.Confirmed
+	d.Sender.Signed = k.Confirmed || r.holds(m, k, d.Sender, d.Match.Ticket)
 	d.NewText, _ = NewText(d.Blocks)
 	d.Ticket = d.Match.Ticket
 	facts, known := k.Tickets[d.Ticket]
@@ -335,6 +335,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	if r.floods(m, k, &d) {
 		r.fold(&d, k)
 	}
+	r.storms(&d, k)
 	if (d.Fate == NewTicket || d.Fate == TooLarge || d.Fate == Folded) && m.Ambiguous {
 		d.Notes = append(d.Notes, "this mail can be read in more than one way; look at its raw source before acting on it")
 	}

@@ -172,7 +172,7 @@ func (r *Rules) addSubjectCommands(m *Message, d *Decision, c *Commands, own str
 	s := r.Subject(m.Subject)
 	said := s.Commands
 	typed := !s.Reply && !s.Forward && len(m.InReplyTo)+len(m.References) == 0
-	if len(said) == 0 || !d.Match.signedLead() && !typed {
+	if len(said) == 0 || d.Match.How != BySignedID && !typed {
 		return
 	}
 	if strings.HasSuffix(strings.TrimSpace(own), "]") && len(splitSubject(own, r.prefixes).Commands) > 0 {

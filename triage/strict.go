@@ -2,6 +2,8 @@ package triage
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	"deskd/triage/ticket"
 )
@@ -16,21 +18,53 @@ const (
 // the settings may be strict about, and what is missing if it is not.
 //
 // A mail smuggled past the border carries a real pass (T48). Where the settings
-// ask for it, such a mail must also hold what only somebody has who got mail
-// from us: a signed reference to the ticket, in the address it went to or among
-// the mails it answers (T1). A reference alone proves nothing (T7).
+// ask for it, such a mail must also hold what only its sender has: the signed
+// Message-ID of a mail of ours to them, among those that it answers (T1). The id
+// alone proves nothing (T7).
 func (r *Rules) strongEnough(s Sender, what string) (ok bool, why string) {
 	switch {
 	case !s.Authenticated:
 		return false, "the sender is not proven: " + s.Why
 	case slices.Contains(r.p.Trust.StrictFor, what) && !s.Signed:
-		return false, "the settings want a mail for this that answers one of the desk's own about the ticket"
+		return false, "the settings want a mail for this that answers a recent one of the desk's own to you about the ticket"
 	}
 	return true, ""
 }
 
-// signedLead says whether a ticket was found by something that we signed.
-func (m Match) signedLead() bool { return m.Ticket != 0 && (m.How == ByToken || m.How == BySignedID) }
+// Strict says whether anything needs more than a proven sender, so that
+// Known.Told is looked at.
+func (r *Rules) Strict() bool { return len(r.p.Trust.StrictFor) > 0 }
+
+// TellsFor is how long a mail of ours counts for what the settings are strict
+// about. It counts for no second closing of its ticket (T7).
+const TellsFor = 30 * 24 * time.Hour
+
+// holds says whether a mail answers one of ours about the ticket that went to
+// its sender, or to a list of which the sender is one: the others on a ticket
+// have signed ids of it too (T7).
+func (r *Rules) holds(m *Message, k *Known, s Sender, n ticket.Number) bool {
+	for _, id := range answered(m) {
+		of, ours := r.signer.VerifyMessageID(id)
+		if !ours || k.current(of) != n || !r.signer.MessageIDOf(id, k.Tickets[of].Key) {
+			continue
+		}
+		if slices.ContainsFunc(k.Told[id], func(to string) bool { return r.reaches(to, s.Address) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches says whether mail to an address comes to somebody: their own, or the
+// list of a team with them on its roster.
+func (r *Rules) reaches(to, who string) bool {
+	if r.Canonical(to) == who {
+		return true
+	}
+	return slices.ContainsFunc(r.p.Teams, func(t Team) bool {
+		return strings.EqualFold(t.List, to) && slices.ContainsFunc(t.Roster, func(a string) bool { return r.Canonical(a) == who })
+	})
+}
 
 // closes says whether the changes leave the ticket closed.
 func closes(changes []Change) bool {
@@ -50,6 +84,6 @@ func (r *Rules) holdClosing(d *Decision) {
 				line = e.Line
 			}
 		}
-		d.Errors = append(d.Errors, CommandError{Line: line, Why: why, Valid: "the same line in an answer to a mail of the desk about this ticket"})
+		d.Errors = append(d.Errors, CommandError{Line: line, Why: why, Valid: "the same line in an answer to the newest mail of the desk to you about this ticket"})
 	}
 }

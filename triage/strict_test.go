@@ -12,25 +12,32 @@ func TestT48ClosingNeedsASignedReferenceWhereTheSettingsSaySo(t *testing.T) {
 	for _, c := range []struct {
 		name, text, from string
 		strict           []string
-		signed           bool
+		to               string        // whom the mail of ours went to that it answers
 		want             ticket.Status // after the mail
 		reason           string
 	}{
-		{"close by tag", "closed", "noah@example.com", nil, false, ticket.Closed, "commands"},
-		{"close by tag, strict", "closed", "noah@example.com", []string{"close"}, false, ticket.Open, "command-error"},
-		{"close in an answer, strict", "closed", "noah@example.com", []string{"close"}, true, ticket.Closed, "commands"},
-		{"close by tag, strict for several", "closed", "noah@example.com", []string{"batch"}, false, ticket.Closed, "commands"},
-		{"resolve by tag, strict", "resolved", "noah@example.com", []string{"close"}, false, ticket.Resolved, "commands"},
-		{"requester's close by tag", "close", "ann@example.com", nil, false, ticket.Closed, "answer"},
-		{"requester's close by tag, strict", "close", "ann@example.com", []string{"close"}, false, ticket.Open, "answer"},
-		{"requester's close in an answer, strict", "close", "ann@example.com", []string{"close"}, true, ticket.Closed, "answer"},
+		{"close by tag", "closed", "noah@example.com", nil, "", ticket.Closed, "commands"},
+		{"close by tag, strict", "closed", "noah@example.com", []string{"close"}, "", ticket.Open, "command-error"},
+		{"close in an answer, strict", "closed", "noah@example.com", []string{"close"}, "noah@example.com", ticket.Closed, "commands"},
+		{"close by tag, strict for several", "closed", "noah@example.com", []string{"batch"}, "", ticket.Closed, "commands"},
+		{"close in an answer to what went to the team, strict", "closed", "noah@example.com", []string{"close"}, "Network@example.com", ticket.Closed, "commands"},
+		{"close in an answer to what went to another team, strict", "closed", "noah@example.com", []string{"close"}, "helpdesk@example.com", ticket.Open, "command-error"},
+		{"close in an answer to what went to the requester, strict", "closed", "noah@example.com", []string{"close"}, "ann@example.com", ticket.Open, "command-error"},
+		{"close in an answer to what went to nobody any more, strict", "closed", "noah@example.com", []string{"close"}, "-", ticket.Open, "command-error"},
+		{"resolve by tag, strict", "resolved", "noah@example.com", []string{"close"}, "", ticket.Resolved, "commands"},
+		{"requester's close by tag", "close", "ann@example.com", nil, "", ticket.Closed, "answer"},
+		{"requester's close by tag, strict", "close", "ann@example.com", []string{"close"}, "", ticket.Open, "answer"},
+		{"requester's close in an answer, strict", "close", "ann@example.com", []string{"close"}, "ann@example.com", ticket.Closed, "answer"},
 	} {
 		r := desk(t, func(p *Policy) { p.Trust.StrictFor = c.strict })
 		m := proven(written(c.from, "Re: [IT-1042]", c.text))
-		if c.signed {
-			m.InReplyTo = []string{r.Signer().MessageID(1042, key, "ticket:1042/notice", "example.com")}
+		id := r.Signer().MessageID(1042, key, "ticket:1042/notice", "example.com")
+		told := map[string][]string{}
+		if c.to != "" {
+			m.InReplyTo = []string{id}
+			told[id] = []string{c.to}
 		}
-		d := r.Decide(m, &Known{Mailbox: "support@example.com", Tickets: map[ticket.Number]Facts{
+		d := r.Decide(m, &Known{Mailbox: "support@example.com", Told: told, Tickets: map[ticket.Number]Facts{
 			1042: {Number: 1042, Mailbox: "support@example.com", Status: ticket.Open, Requester: "ann@example.com", Key: key},
 		}})
 		got := ticket.Open

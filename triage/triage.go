@@ -161,8 +161,13 @@ type Known struct {
 	Challenged bool       // the sender was asked within the hour, or may not be asked
 	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
 
+	// Told says to whom those of our Message-IDs went that still count where
+	// the settings are strict (T7). It is asked for only then.
+	Told map[string][]string
+
 	Silenced Silenced // what a technician has said of the sender
 	Flood    Flood    // what the sender has opened lately
+	Storm    Storm    // what everybody has
 }
 
 // Silenced is what a technician has said of a sender, by marking a mail as spam.

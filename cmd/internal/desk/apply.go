@@ -26,8 +26,10 @@ type known struct {
 	blocked      map[string]store.Blocked          // senders that are heard no more
 	challenges   map[string]store.Challenge        // by the Message-ID of the question
 	challenged   map[string]bool                   // technicians who were asked within the hour
+	told         map[string][]string               // our Message-ID → where it went, where that is asked for
 	answers      *answers
 	floods       map[opener]triage.Flood // what the senders have opened lately
+	storms       map[string]triage.Storm // what everybody has, by mailbox
 }
 
 // lookUp asks for the leads of all mails at once.
@@ -42,6 +44,9 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		return nil, err
 	}
 	if k.floods, err = d.floods(tx, mails); err != nil {
+		return nil, err
+	}
+	if k.storms, err = d.storms(tx); err != nil {
 		return nil, err
 	}
 	type hashes struct{ keys, shas [][]byte }
@@ -99,6 +104,11 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 			numbers = append(numbers, list...)
 		}
 	}
+	if d.rules.Strict() {
+		if k.told, err = tx.ToldOf(d.signed(ids), d.now().Add(-triage.TellsFor)); err != nil {
+			return nil, err
+		}
+	}
 	if len(numbers) == 0 {
 		k.merged = map[ticket.Number]ticket.Number{}
 		return k, nil
@@ -107,6 +117,14 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// signed are those ids that are of mails of ours.
+func (d *Desk) signed(ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, ours := d.rules.Signer().VerifyMessageID(id)
+		return !ours
+	})
 }
 
 // lookUpTickets asks for these tickets, and those that they went into.
@@ -165,7 +183,7 @@ func (k *known) learn(id string, n ticket.Number) {
 // facts fills in for triage what was found for one mail.
 func (d *Desk) facts(k *known, m *mail) *triage.Known {
 	now := d.now()
-	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Tickets: map[ticket.Number]triage.Facts{}, Merged: k.merged}
+	f := &triage.Known{Now: now, Mailbox: m.Box.Mailbox, ByID: k.byID, Told: k.told, Tickets: map[ticket.Number]triage.Facts{}, Merged: k.merged}
 	numbers := slices.Clone(m.leads.Numbers)
 	for _, id := range append(slices.Clone(m.leads.IDs), m.msg.MessageID) {
 		numbers = append(numbers, k.byID[id]...)
@@ -226,6 +244,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 		return d.setAside(tx, m, in)
 	}
 	facts := d.facts(k, m)
+	facts.Storm = k.storms[strings.ToLower(m.Box.Mailbox)]
 	from, counted := d.opener(m)
 	if counted {
 		facts.Flood = k.floods[from]
@@ -248,6 +267,9 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	}
 	if counted && dec.Open != nil {
 		count(k.floods, from, w.t.Number, w.t.Status.Live())
+	}
+	if dec.Open != nil {
+		facts.Storm.Add(dec.Open.Subject, triage.First{Number: w.t.Number, Requester: w.t.Requester})
 	}
 	in.ContentKey, in.MessageID = m.msg.ContentKey[:], m.msg.MessageID
 	in.From, in.Subject = m.msg.Shown.Addr, m.msg.Subject

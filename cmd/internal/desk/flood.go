@@ -61,3 +61,28 @@ func count(floods map[opener]triage.Flood, o opener, n ticket.Number, live bool)
 	}
 	floods[o] = f
 }
+
+// mostStormed bounds what is looked up of a storm.
+const mostStormed = 200
+
+// storms says what everybody has opened lately, where that is much.
+func (d *Desk) storms(tx *store.Tx) (map[string]triage.Storm, error) {
+	list, err := tx.OpenedInAll(d.now().Add(-floodWindow), triage.StormAfter, mostStormed)
+	if err != nil {
+		return nil, fmt.Errorf("look for a storm: %w", err)
+	}
+	found, counts := map[string]triage.Storm{}, map[string]int{}
+	for _, t := range list {
+		box := strings.ToLower(t.Mailbox)
+		if counts[box]++; found[box] == nil {
+			found[box] = triage.Storm{}
+		}
+		found[box].Add(t.Subject, triage.First{Number: t.Number, Requester: t.Requester})
+	}
+	for box, n := range counts {
+		if n < triage.StormAfter {
+			delete(found, box)
+		}
+	}
+	return found, nil
+}

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"deskd/mailin"
 	"deskd/store"
 	"deskd/triage"
+	"deskd/triage/ticket"
 )
 
 func TestT21FloodOfOneSenderFoldsAndOthersAreServed(t *testing.T) {
@@ -174,4 +176,36 @@ func TestT21FloodIsNotFoldedIntoADoneTicket(t *testing.T) {
 	if a, b := in[len(in)-2], in[len(in)-1]; a.Fate != store.FateNewTicket || b.Fate != store.FateFolded || b.Ticket != a.Ticket {
 		t.Errorf("with all of them done: %s on %d, %s on %d", a.Fate, a.Ticket, b.Fate, b.Ticket)
 	}
+}
+
+func TestT21SameSubjectOfManySendersIsLinkedAndFoldsNot(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		from := func(i int) string { return fmt.Sprintf("p%d@example.org", i) }
+		o.deliver(letter(from(0), "VPN down", "Since noon."), letter(from(1), "vpn down!", "Here too."))
+		for i := range 18 {
+			o.deliver(letter(from(10+i), fmt.Sprint("request ", i), "x"))
+		}
+		o.deliver(letter(from(30), "Re: VPN: down", "Me too."), letter(from(31), "!?", "x"), letter(from(31), "!?", "y"), letter(from(0), "VPN down", "Still."), letter(from(32), "printer", "x"), letter(from(33), "Printer", "x"))
+		linked := map[ticket.Number]ticket.Number{}
+		for _, tk := range o.tickets() {
+			for _, l := range o.show(tk.Number).Links {
+				if l.Kind == "same subject" && l.From == tk.Number {
+					linked[l.From] = l.To
+				}
+			}
+		}
+		// Before there were twenty nobody was linked; the first of the storm is
+		// one of those.
+		if want := map[ticket.Number]ticket.Number{1021: 1001, 1026: 1025}; !maps.Equal(linked, want) {
+			t.Errorf("linked %v, want %v", linked, want)
+		}
+		if fates := strings.Count(o.fates(), "new_ticket"); fates != 26 {
+			t.Errorf("%d tickets, want one for each: %s", fates, o.fates())
+		}
+		o.clock.add(time.Hour + time.Second)
+		o.deliver(letter(from(40), "VPN down", "Again."))
+		if l := o.last().Links; len(l) != 0 {
+			t.Errorf("linked to what was an hour ago: %v", l)
+		}
+	}, quiet)
 }
