@@ -68,7 +68,7 @@ func brokenSettings(add string) []brokenRow {
 		}},
 		{"unknown key that may be a secret", pass, "    password:\n    " + canary + ": x\n", []string{
 			"4:14: mailboxes[0].password: nothing stands here; give it a value, or take the key out",
-			"5:5: mailboxes[0]: unknown key; known here: address, aliases, username, password, password_file, password_env, server, security, ca_file, folder, done, quarantine, import, poll, idle, full_search, command_time, body_time, batch_mails, batch_bytes, max_mail",
+			"5:5: mailboxes[0]: unknown key; known here: address, aliases, username, password, password_file, password_env, server, security, ca_file, folder, done, quarantine, import, poll, idle, full_search, reconcile, command_time, body_time, batch_mails, batch_bytes, max_mail",
 		}},
 		{"unknown key in a rule", add, "rules:\n  - word: [vpn]\n    priority: high\n", []string{
 			"12:5: rules[0].word: unknown key; did you mean words?",

@@ -31,6 +31,7 @@ type conn struct {
 	news   chan struct{}        // the server spoke of new mail
 	delim  rune
 	prefix string // of the user's own folders, "INBOX." or empty
+	home   string // name on the server of the folder that mail comes in to, once it was opened
 }
 
 // probe is how long a server may take to answer to the end of IDLE: with
@@ -338,14 +339,20 @@ func (c *conn) open(ctx context.Context, readOnly bool) (*imap.SelectData, error
 	if name == "" {
 		name = c.candidates(c.cfg.Folder)[0] // SELECT says what is wrong
 	}
-	var data *imap.SelectData
+	data, err := c.selectFolder(ctx, name, readOnly)
+	if no := refusal(err); no != nil {
+		return nil, &FolderMissing{Folder: name, Text: clean(no.Text)}
+	}
+	c.home = name
+	return data, err
+}
+
+// selectFolder opens a folder by its name on the server.
+func (c *conn) selectFolder(ctx context.Context, name string, readOnly bool) (data *imap.SelectData, err error) {
 	err = c.do(ctx, "open the folder "+name, c.cfg.Command, func(context.Context) error {
 		data, err = c.client.Select(name, &imap.SelectOptions{ReadOnly: readOnly}).Wait()
 		return err
 	})
-	if no := refusal(err); no != nil {
-		return nil, &FolderMissing{Folder: name, Text: clean(no.Text)}
-	}
 	return data, err
 }
 

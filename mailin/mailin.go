@@ -88,9 +88,21 @@ type Desk interface {
 	// Gone records that these vanished before they were read, or before they
 	// were filed.
 	Gone(ctx context.Context, box Box, uids []uint32) error
+	// Missing says which of these mails, which lie in one of the folders that the
+	// Desk has filed to, it knows nothing of: its database is older than they
+	// are (F21). They are brought back to where mail comes in.
+	Missing(ctx context.Context, box Box, copies []Copy) ([]uint32, error)
 	// Contact tells how the connection stands, for page and log; at every
 	// change and at least once a minute while connected.
 	Contact(ctx context.Context, c Contact)
+}
+
+// Copy is as much of a filed mail as it takes to know it again.
+type Copy struct {
+	UID       uint32   // in the folder that it lies in
+	Size      int64    // RFC822.SIZE
+	MessageID string   // as Parse reads it
+	Answers   []string // Message-IDs that it answers
 }
 
 // Start is the moment a mailbox was first watched. Mail that was there before
@@ -156,6 +168,7 @@ type Config struct {
 	Poll       time.Duration `yaml:"poll"`         // between looks where the server has no IDLE; 30 s, at most 1 min
 	Idle       time.Duration `yaml:"idle"`         // after which IDLE is ended to see whether the server still answers; 90 s, at most 105 s
 	FullSearch time.Duration `yaml:"full_search"`  // between listings of the whole folder; 5 min
+	Reconcile  time.Duration `yaml:"reconcile"`    // how far back filed mails are compared with what is known of them, at the start and daily; 14 days
 	Command    time.Duration `yaml:"command_time"` // deadline of a command; 60 s at most
 	Body       time.Duration `yaml:"body_time"`    // deadline of a command that fetches mails; 5 min at most
 
@@ -177,6 +190,7 @@ const (
 	maxCommand    = time.Minute          // F10
 	maxBody       = 5 * time.Minute      // F10
 	maxFullSearch = 5 * time.Minute      // F11
+	maxReconcile  = 366 * 24 * time.Hour // it is read each day
 	maxBatchMails = 500                  // UIDs in one command; servers limit its length
 	maxBatchBytes = 64 << 20
 	maxMaxMail    = 256 << 20
@@ -194,6 +208,7 @@ func (c *Config) SetDefaults() {
 	set(&c.Poll, 30*time.Second)
 	set(&c.Idle, 90*time.Second)
 	set(&c.FullSearch, maxFullSearch)
+	set(&c.Reconcile, 14*24*time.Hour)
 	set(&c.Command, time.Minute)
 	set(&c.Body, 5*time.Minute)
 	set(&c.BatchMails, 50)
@@ -279,6 +294,7 @@ func (c Config) Validate() error {
 		{"poll", c.Poll, time.Second, maxPoll, "a dead connection"},
 		{"idle", c.Idle, 10 * time.Second, maxIdle, "a dead connection"},
 		{"full_search", c.FullSearch, 10 * time.Second, maxFullSearch, "a mail that the server did not tell of"},
+		{"reconcile", c.Reconcile, 24 * time.Hour, maxReconcile, "what a restored database lacks"},
 		{"command_time", c.Command, time.Second, maxCommand, "a dead connection"},
 		{"body_time", c.Body, time.Second, maxBody, "a dead connection"},
 	} {
@@ -360,6 +376,8 @@ type Source struct {
 	box     Box
 	trouble map[uint32]*trouble
 	waiting int // mails, at last count
+
+	reconciled time.Time // when filed mails were compared with what is known of them
 }
 
 // New makes a Source. The settings should have passed Validate; Run does not

@@ -190,6 +190,13 @@ func (w *watcher) loop(ctx context.Context) error {
 		if whole {
 			full = time.Now()
 		}
+		if time.Since(w.reconciled) >= reconcileEvery && !w.start.At.IsZero() {
+			if err := w.reconcile(ctx); err != nil {
+				return err
+			}
+			full = time.Time{} // what was brought back is looked for at once
+			continue
+		}
 		deskWait = firstDeskWait
 		// A server that cries wolf must not keep us busy.
 		if barren++; !news || found {

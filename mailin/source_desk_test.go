@@ -31,6 +31,7 @@ type ledger struct {
 	// decide, when set, gives the verdicts instead of Done for all.
 	decide func(ctx context.Context, batch []Fetched) ([]Verdict, error)
 	fail   map[string]error // by step
+	lost   map[string]bool  // Message-IDs of filed mails that the books do not have
 }
 
 type ledgerKey struct {
@@ -331,4 +332,22 @@ func letter(subject string, n int) string {
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+func (l *ledger) Missing(_ context.Context, _ Box, copies []Copy) ([]uint32, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(copies) > 0 {
+		if err := l.note("missing"); err != nil {
+			return nil, err
+		}
+	}
+	var missing []uint32
+	for _, c := range copies {
+		if l.lost[c.MessageID] {
+			missing = append(missing, c.UID)
+			delete(l.lost, c.MessageID)
+		}
+	}
+	return missing, nil
 }

@@ -42,6 +42,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	second := newTicket(t, s).Number
 	var errs []error
 	try := func(_ any, err error) { errs = append(errs, err) }
+	try(s.KnownCopies(ctx, "m", []Copy{{"a@b", 5}, {"", 5}}))
 	for _, f := range []TicketFilter{
 		{},
 		{Live: true},
@@ -123,6 +124,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.Spend("a"))
 		try(tx.ToldOf([]string{"a", "b"}, tx.Now()))
 		try(tx.OpenedInAll(tx.Now(), 20, 200))
+		try(nil, tx.SkipNumbers(1, 1))
 		try(tx.Challenged([]string{"a", "b"}, tx.Now()))
 		return nil
 	})

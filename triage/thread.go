@@ -134,12 +134,18 @@ func (r *Rules) match(m *Message, k *Known, s Sender) Match {
 		}
 	}
 	ids := answered(m)
+	// Numbers that meant another ticket when the mail was answered: of a ticket
+	// that was lost with a database, whose number was given again (F21).
+	lost := map[ticket.Number]bool{}
 	for _, id := range ids {
 		n, ok := r.signer.VerifyMessageID(id)
-		if ok && r.signer.MessageIDOf(id, k.Tickets[n].Key) {
-			if match, ok := found(n, BySignedID, id); ok {
-				return match
-			}
+		if !ok {
+			continue
+		}
+		if !r.signer.MessageIDOf(id, k.Tickets[n].Key) {
+			lost[n] = true
+		} else if match, ok := found(n, BySignedID, id); ok {
+			return match
 		}
 	}
 	for _, id := range ids {
@@ -148,7 +154,7 @@ func (r *Rules) match(m *Message, k *Known, s Sender) Match {
 		}
 	}
 	for _, n := range r.Subject(m.Subject).Numbers {
-		if match, ok := found(n, ByTag, r.Tag(n)); ok {
+		if match, ok := found(n, ByTag, r.Tag(n)); ok && !lost[n] {
 			return match
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -592,7 +593,7 @@ func (c *Conn) each(set func(uid, last uint32) bool, f func(seq int, m *Mail)) {
 
 func (c *Conn) search(cmd Command) {
 	set := func(uint32, uint32) bool { return true }
-	without, before := "", time.Time{}
+	without, before, since := "", time.Time{}, time.Time{}
 	words := strings.Fields(cmd.Args)
 	for i := 0; i+1 < len(words); i++ {
 		switch arg := strings.Trim(words[i+1], `"()`); strings.Trim(words[i], `"()`) {
@@ -602,11 +603,13 @@ func (c *Conn) search(cmd Command) {
 			without = arg
 		case "BEFORE":
 			before, _ = time.Parse("2-Jan-2006", arg)
+		case "SINCE":
+			since, _ = time.Parse("2-Jan-2006", arg)
 		}
 	}
 	var b strings.Builder
 	c.each(set, func(_ int, m *Mail) {
-		if without != "" && m.has(without) || !before.IsZero() && !m.Arrived.Before(before) {
+		if without != "" && m.has(without) || !before.IsZero() && !m.Arrived.Before(before) || m.Arrived.Before(since) {
 			return
 		}
 		fmt.Fprintf(&b, " %d", m.UID)
@@ -618,6 +621,9 @@ func (c *Conn) search(cmd Command) {
 func (m *Mail) has(flag string) bool {
 	return slices.ContainsFunc(m.Flags, func(f string) bool { return strings.EqualFold(f, flag) })
 }
+
+// someFields is what asks for some header fields of a mail.
+var someFields = regexp.MustCompile(`BODY\.PEEK\[(HEADER\.FIELDS \((.*?)\))\]<0\.`)
 
 func (c *Conn) fetch(cmd Command) {
 	set, items, _ := strings.Cut(cmd.Args, " ")
@@ -643,6 +649,16 @@ func (c *Conn) fetch(cmd Command) {
 		if strings.Contains(items, "BODY.PEEK[HEADER]") {
 			head, _, _ := bytes.Cut(m.Raw, []byte("\r\n\r\n"))
 			fmt.Fprintf(&b, " BODY[HEADER]<0> {%d}\r\n%s\r\n\r\n", len(head)+4, head)
+		}
+		if section := someFields.FindStringSubmatch(items); section != nil {
+			head, _, _ := bytes.Cut(m.Raw, []byte("\r\n\r\n"))
+			var fields strings.Builder
+			for line := range strings.SplitSeq(string(head), "\r\n") {
+				if name, _, _ := strings.Cut(line, ":"); slices.ContainsFunc(strings.Fields(section[2]), func(f string) bool { return strings.EqualFold(strings.Trim(f, `"`), name) }) {
+					fields.WriteString(line + "\r\n")
+				}
+			}
+			fmt.Fprintf(&b, " BODY[%s]<0> {%d}\r\n%s\r\n", section[1], fields.Len()+2, fields.String())
 		}
 		b.WriteString(")\r\n")
 		c.Raw(b.Bytes())

@@ -1,0 +1,99 @@
+package desk
+
+import (
+	"slices"
+	"testing"
+
+	"deskd/mailin"
+	"deskd/triage"
+)
+
+func TestF21_FiledMailIsKnownByIDAndSizeAndNumbersAreSkippedForTheRest(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		parse := o.parse
+		o.parse = func(raw []byte, l mailin.Limits) triage.Message {
+			m := parse(raw, l)
+			if m.Subject == "poison" {
+				panic("poison")
+			}
+			return m
+		}
+		named := letter(ann, "printer", "It is broken.", "Message-ID: <one@x>")
+		unnamed := letter(ann, "nameless", "It is broken, too.", "Message-ID:")
+		poison := letter(ann, "poison", "It hurts.", "Message-ID: <bad@x>")
+		o.deliver(named, unnamed)
+		o.deliver(poison)
+		if got := o.fates(); got != "new_ticket new_ticket quarantined" {
+			t.Fatalf("fates %q", got)
+		}
+		newest := o.last().Ticket.Number
+		lost := o.rules.Signer().MessageID(newest+500, []byte("the key of a lost ticket"), "x", "example.org")
+		forged := "deskd.9999999.aaaaaaaa.aaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaa@example.org"
+		box := mailin.Box{Mailbox: support, Validity: 7}
+		known := []mailin.Copy{
+			{UID: 1, Size: int64(len(named)), MessageID: "one@x", Answers: []string{lost}},
+			{UID: 2, Size: int64(len(unnamed))},
+			{UID: 3, Size: int64(len(poison)), MessageID: "bad@x"},
+		}
+		if got, err := o.Missing(t.Context(), box, known); err != nil || len(got) != 0 {
+			t.Fatalf("of those that are known %v are missing, %v", got, err)
+		}
+		if got, err := o.Missing(t.Context(), mailin.Box{Mailbox: "other@example.org", Validity: 7}, known); err != nil || len(got) != 3 {
+			t.Errorf("in another mailbox %v are missing, %v", got, err)
+		}
+		o.deliver(letter(ann, "after three", "x"))
+		if n := o.last().Ticket.Number; n <= newest+500 {
+			t.Errorf("the next ticket has number %d, and %d was given before", n, newest+500)
+		}
+		newest = o.last().Ticket.Number
+		got, err := o.Missing(t.Context(), box, append(known,
+			mailin.Copy{UID: 4, Size: int64(len(named)) + 1, MessageID: "one@x", Answers: []string{forged}},
+			mailin.Copy{UID: 5, Size: int64(len(named)), MessageID: "two@x"},
+			mailin.Copy{UID: 6, Size: int64(len(named))},
+			mailin.Copy{UID: 7, Size: int64(len(unnamed)), MessageID: "three@x"},
+		))
+		if err != nil || !slices.Equal(got, []uint32{4, 5, 6, 7}) {
+			t.Fatalf("missing %v, %v", got, err)
+		}
+		o.deliver(letter(ann, "after four more", "x"))
+		if n := o.last().Ticket.Number; n <= newest+4 || n > newest+10 {
+			t.Errorf("the next ticket has number %d; want more than four left out after %d, and what nobody signed not believed", n, newest)
+		}
+	})
+}
+
+func TestF21_MailThatIsBroughtBackInVainIsLetBe(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		raw := letter(ann, "printer", "It is broken.", "Message-ID: <one@x>")
+		// Its size in the folder for what is done is another one.
+		filed := []mailin.Copy{{UID: 1, Size: int64(len(raw)) + 7, MessageID: "one@x"}}
+		times := 0
+		for {
+			o.deliver(raw)
+			missing, err := o.Missing(t.Context(), mailin.Box{Mailbox: support, Validity: 7}, filed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(missing) == 0 {
+				break
+			}
+			if times++; times > 10 {
+				t.Fatal("it is brought back for ever")
+			}
+		}
+		if len(o.tickets()) != 1 || times != 3 {
+			t.Errorf("%d tickets, brought back %d times", len(o.tickets()), times)
+		}
+	})
+}
+
+func TestF21_LostTicketsAnswersDoNotReachTheOneWithItsNumber(t *testing.T) {
+	o := quick(t)
+	o.deliver(letter(ann, "printer", "It is broken."))
+	n := o.last().Ticket.Number
+	lost := o.rules.Signer().MessageID(n, []byte("the key of a lost ticket"), "x", "example.org")
+	o.deliver(vouched(letter(tina, "Re: [IT-"+n.String()+"] laptop", "resolved", "In-Reply-To: <"+lost+">")))
+	if d := o.show(n); len(d.Entries) != 1 || d.Ticket.Status != "open" {
+		t.Errorf("the ticket is %s with %d entries", d.Ticket.Status, len(d.Entries))
+	}
+}

@@ -1,0 +1,142 @@
+package mailin
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"deskd/mailin/mailintest"
+)
+
+// filedMail is a mail with an id of its own.
+func filedMail(id string) []byte {
+	return []byte("Message-ID: <" + id + ">\r\nReferences: <a@b>\r\n" + letter(id, 300))
+}
+
+// F21: what was filed and is not known is taken in again, by the way that the
+// server has, and nothing else is touched.
+func TestF21_FiledMailThatTheDeskDoesNotKnowIsTakenInAgain(t *testing.T) {
+	t.Parallel()
+	for name, capabilities := range map[string]string{"MOVE": mailintest.Full, "no MOVE": mailintest.NoMove, "neither": mailintest.Bare} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				server.Capabilities = capabilities
+				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				l.lost = map[string]bool{"lost@x": true, "lost-too@x": true, "ancient@x": true, "before-us@x": true, "aside@x": true}
+				put := func(folder, id string, ago time.Duration) {
+					server.Put(folder, mailintest.Mail{Raw: filedMail(id), Arrived: time.Now().Add(-ago)})
+				}
+				put("Done", "known@x", time.Hour)
+				put("Done", "lost@x", time.Hour)
+				put("Done", "lost-too@x", 13*24*time.Hour)
+				put("Done", "ancient@x", 15*24*time.Hour) // further back than is looked
+				put("Quarantine", "aside@x", time.Hour)
+				running(t, piped(server, l, nil))
+				pass(10 * time.Second)
+				var got []string
+				for _, raw := range l.delivered() {
+					_, rest, _ := strings.Cut(raw, "<")
+					id, _, _ := strings.Cut(rest, ">")
+					got = append(got, id)
+				}
+				for _, id := range []string{"lost@x", "lost-too@x", "aside@x"} {
+					if !strings.Contains(strings.Join(got, " "), id) {
+						t.Errorf("%s was not taken in again: %q", id, got)
+					}
+				}
+				if len(got) != 3 || len(l.lost) != 2 {
+					t.Errorf("taken in again: %q; left %v", got, l.lost)
+				}
+				for _, c := range server.Verbs("EXPUNGE") {
+					t.Errorf("sent %s", c)
+				}
+				copies := map[string]int{"MOVE": 5, "no MOVE": 5, "neither": 8}[name] // there the originals bear a keyword
+				if n := len(server.Folder("Done")) + len(server.Folder("Quarantine")); n != copies {
+					t.Errorf("%d mails are filed, want %d", n, copies)
+				}
+				// A day later it looks again, and leaves what it has brought back.
+				looked := len(server.Verbs("EXAMINE"))
+				l.mu.Lock()
+				l.lost = map[string]bool{"known@x": true}
+				l.mu.Unlock()
+				pass(23 * time.Hour)
+				if n := len(server.Verbs("EXAMINE")); n != looked {
+					t.Errorf("looked %d times on the first day, want %d", n, looked)
+				}
+				pass(2 * time.Hour)
+				if n := len(l.delivered()); n != 4 {
+					t.Errorf("%d mails after a day, want one more", n)
+				}
+			})
+		})
+	}
+}
+
+// F21: a desk that begins on a mailbox with a folder of that name leaves alone
+// what others have put there.
+func TestF21_WhatWasFiledBeforeTheFirstStartIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, l := mailintest.NewServer(t), newLedger()
+		l.lost = map[string]bool{"old@x": true}
+		server.Put("Done", mailintest.Mail{Raw: filedMail("old@x"), Arrived: time.Now().Add(-time.Hour)})
+		running(t, piped(server, l, func(c *Config) { c.Import = "all" }))
+		pass(time.Minute)
+		if len(l.delivered()) != 0 || len(server.Folder("Done")) != 1 {
+			t.Errorf("taken in: %v", l.delivered())
+		}
+	})
+}
+
+// F21: a server that will not show what is filed holds up no new mail.
+func TestF21_RefusedLookAtFiledMailHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{"EXAMINE": "NO", "SEARCH": "NO", "FETCH": "NO", "MOVE": "NO", "hangs up": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				l.lost = map[string]bool{"lost@x": true}
+				server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
+				inDone := false
+				server.Before = func(c *mailintest.Conn, cmd mailintest.Command) bool {
+					opens := cmd.Verb == "SELECT" || cmd.Verb == "EXAMINE"
+					if opens {
+						inDone = strings.Contains(cmd.Args, "Done")
+					}
+					switch {
+					case answer == "" && inDone && opens:
+						c.Close()
+						return true
+					case inDone && strings.HasSuffix(cmd.Verb, name):
+						c.Send("%s NO not today", cmd.Tag)
+						return true
+					}
+					return false
+				}
+				running(t, piped(server, l, nil))
+				pass(time.Minute)
+				server.Deliver("INBOX", []byte(letter("new", 300)))
+				pass(time.Minute)
+				if l.filed() != 1 {
+					t.Errorf("%d new mails filed, want 1", l.filed())
+				}
+				if n := len(server.Connections()); n > 3 {
+					t.Errorf("%d connections in two minutes", n)
+				}
+				server.Heal()
+				l.mu.Lock()
+				l.lost["lost@x"] = true
+				l.mu.Unlock()
+				pass(2 * time.Hour)
+				if l.filed() != 2 {
+					t.Errorf("%d mails filed after the server came round, want the lost one too", l.filed())
+				}
+			})
+		})
+	}
+}
