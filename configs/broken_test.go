@@ -54,6 +54,18 @@ func brokenSettings(add string) []brokenRow {
 			"12:19: blocked_senders[0]: ann@example.org works here, and cannot be blocked; take it out",
 			`12:36: blocked_senders[1]: "*" is neither an address nor a domain; write one such as ann@example.org, example.org, or .example.org for all below it`,
 		}},
+		{"alerts", add, "heartbeat: 10s\nalerts: {after: 2d, mail: [support@example.org], webhook: 'http://chat.example.org/x', smtp: {address: relay}}\n", []string{
+			"11:12: heartbeat: 10s is not between 1m and 24h; write for example 5m, or 0 for none",
+			"12:17: alerts.after: 48h0m0s is not between 0 and 24h; leave it out for 5m",
+			"12:28: alerts.mail[0]: support@example.org is a support address (mailboxes[0].address), and nothing is ever sent there; write another",
+			"12:59: alerts.webhook: goes over the network unprotected; write https",
+			`12:104: alerts.smtp.address: "relay" is not host:port; write for example mail.example.com:465`,
+		}},
+		{"alerts to nobody", add, "alerts: {webhook: 'chat', smtp: {address: 'relay.example.net:465'}}\npage: {monitor: '0.0.0.0:9090'}\n", []string{
+			"11:9: alerts.mail: missing; write who is told through alerts.smtp",
+			"11:19: alerts.webhook: this is no address of a webhook; write one such as https://chat.example.org/hooks/…",
+			`12:17: page.monitor: other machines reach "0.0.0.0:9090", and nobody is asked who they are; write 127.0.0.1:9090, and reach it through a tunnel or a proxy that asks who is there`,
+		}},
 		{"strict about something unknown", add, "authentication: {servers: [mx], strict_for: [close, resolve]}\n", []string{
 			`11:53: authentication.strict_for[1]: "resolve" is unknown; write close or batch`,
 		}},
@@ -64,7 +76,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:1: listen: unknown key here; it belongs where the example has it: page.listen",
 		}},
 		{"unknown key like nothing", add, "colour: red\n", []string{
-			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: colour: unknown key; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, alerts, heartbeat, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"unknown key that may be a secret", pass, "    password:\n    " + canary + ": x\n", []string{
 			"4:14: mailboxes[0].password: nothing stands here; give it a value, or take the key out",
@@ -77,7 +89,7 @@ func brokenSettings(add string) []brokenRow {
 			"12:1: name: stands here for the second time, first on line 11; keep one of them",
 		}},
 		{"number as key", add, "1: A\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, alerts, heartbeat, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"second document", add, "---\nname: B\n", []string{
 			"11:1: a second document begins here and would be ignored; take out the line before it (--- or ...), or what follows",
@@ -122,7 +134,7 @@ func brokenSettings(add string) []brokenRow {
 			"11:7: name: anchors (&), references (*) and tags (!) are not used in settings; put text that begins so into quotes",
 		}},
 		{"merge", add, "<<: {name: x}\n", []string{
-			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, database, database_file, database_env, key_file, key_env, daemon, log",
+			"11:1: a key must be a plain word; known here: mailboxes, smtp, teams, administrators, authentication, page, name, subject_prefix, old_subject_prefixes, time_zone, language, languages, templates, default_team, default_priority, rules, own_lists, monitoring_senders, people, open_from, blocked_senders, close_resolved_after, limits, alerts, heartbeat, database, database_file, database_env, key_file, key_env, daemon, log",
 		}},
 		{"not UTF-8", add, "name: \xff\n", []string{
 			"11:7: the file is not UTF-8 text; save it as UTF-8",
@@ -155,7 +167,7 @@ func brokenSettings(add string) []brokenRow {
 			"12:27: authentication.network: a group of settings stands where one value belongs; write true or false",
 		}},
 		{"list for group", add, "page: [a]\n", []string{
-			"11:7: page: a list stands where settings belong; write them beneath, indented: listen, hosts, url",
+			"11:7: page: a list stands where settings belong; write them beneath, indented: listen, monitor, hosts, url",
 		}},
 		{"text for flag", add, "authentication: {network: yes}\n", []string{
 			`11:27: authentication.network: "yes" is neither true nor false; write one of these`,

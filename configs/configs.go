@@ -56,6 +56,8 @@ type Settings struct {
 	BlockedSenders    []string          `yaml:"blocked_senders"`      // likewise; empty: nobody
 	CloseAfter        time.Duration     `yaml:"close_resolved_after"` // 0: never by itself
 	Limits            Limits            `yaml:"limits"`
+	Alerts            AlertConfig       `yaml:"alerts"`
+	Heartbeat         time.Duration     `yaml:"heartbeat"` // between two mails of the desk to itself; 0: none
 
 	Database     Secret `yaml:"database"` // postgres://… or an absolute path once loaded; a Secret since the URL may hold a password
 	DatabaseFile string `yaml:"database_file"`
@@ -94,9 +96,10 @@ type SMTPSettings struct {
 
 // PageConfig is the status page.
 type PageConfig struct {
-	Listen string   `yaml:"listen"` // host:port; empty: no page
-	Hosts  []string `yaml:"hosts"`  // further names that browsers may call it by, beside loopback ones and that in URL (T39)
-	URL    string   `yaml:"url"`    // where people find it, for links in mail; no slash at the end
+	Listen  string   `yaml:"listen"`  // host:port; empty: no page
+	Monitor string   `yaml:"monitor"` // host:port that answers monitors alone; empty: the page does
+	Hosts   []string `yaml:"hosts"`   // further names that browsers may call it by, beside loopback ones and that in URL (T39)
+	URL     string   `yaml:"url"`     // where people find it, for links in mail; no slash at the end
 }
 
 // Limits bound what a mail may cost and how much is sent that nobody wrote.
@@ -115,6 +118,26 @@ type Limits struct {
 	AnswersPerAddressDay    int           `yaml:"answers_per_address_day"`
 	UnauthenticatedInterval time.Duration `yaml:"unauthenticated_interval"` // between two answers to an unproven address
 	AnswersPerHour          int           `yaml:"answers_per_hour"`         // to all addresses together
+}
+
+// AlertConfig says who is told when mail does not flow, and how.
+type AlertConfig struct {
+	After       time.Duration `yaml:"after"`   // that a fault must last
+	Mail        []string      `yaml:"mail"`    // addresses
+	From        string        `yaml:"from"`    // that of the first mailbox when the file has none
+	SMTP        SMTPSettings  `yaml:"smtp"`    // a second way out; without an address the desk's own is taken
+	Webhook     Secret        `yaml:"webhook"` // a URL; a Secret since whoever has it can write there
+	WebhookFile string        `yaml:"webhook_file"`
+	WebhookEnv  string        `yaml:"webhook_env"`
+}
+
+// Mailout gives the settings of the server that takes alerts, with the
+// password in the clear: the second way, or else that of all other mail.
+func (a AlertConfig) Mailout(s *Settings) mailout.Config {
+	if a.SMTP.Server.Address == "" {
+		return s.Mailout()
+	}
+	return a.SMTP.config()
 }
 
 // LogConfig says how the log is written.
@@ -140,6 +163,7 @@ func defaults() *Settings {
 			AnswersPerAddressHour: 10, AnswersPerAddressDay: 30,
 			UnauthenticatedInterval: 5 * time.Minute, AnswersPerHour: 200,
 		},
+		Alerts:   AlertConfig{After: 5 * time.Minute},
 		Database: "deskd.db",
 		KeyFile:  "deskd.key",
 		Log:      LogConfig{Level: "info", Format: "text"},

@@ -50,6 +50,8 @@ var forms = map[Kind]form{
 	DueNotice:       {auto: "auto-generated", bulk: true},
 	MergeNotice:     {auto: "auto-generated", bulk: true, public: true},
 	TakenNotice:     {auto: "auto-generated", bulk: true},
+	Alert:           {auto: "auto-generated", public: true},
+	RoundTrip:       {auto: "auto-generated", bulk: true, public: true},
 }
 
 // Bounds of what goes into a mail.
@@ -200,6 +202,10 @@ func (m *Mailer) subject(o Occasion, l *language) string {
 		s = l.say("Was this you?")
 	case o.Kind == Answer && (o.Ticket.Number == 0 || !o.Authenticated): // T20: the ticket's may be a forger's words
 		s = l.say("Your question to the desk")
+	case o.Kind == Alert:
+		s = l.say("The desk needs a look")
+	case o.Kind == RoundTrip:
+		s = l.say("Does this come back?")
 	}
 	if tag := m.tag(o.Ticket); tag != "" {
 		s = tag + " " + s

@@ -97,6 +97,14 @@ func occasion(k Kind) Occasion {
 		o.To, o.Actor = []triage.Address{bob}, bob
 		o.Sections = []Section{{"The mail asks for:", []string{"take", "#resolved"}}}
 		o.Notes = []string{"our mail server says dmarc=fail"}
+	case Alert:
+		o.To, o.Ticket = []triage.Address{bob}, TicketView{}
+		o.Sections = []Section{
+			{"Wrong at present:", []string{"Incoming mail (support@example.com): not working for 6 min.", "Nothing is sent: the login is refused"}},
+			{"Mended since:", []string{"A mail went into quarantine 3 h ago: it could not be handled."}},
+		}
+	case RoundTrip:
+		o.To, o.Ticket = []triage.Address{{Addr: "support@example.com"}}, TicketView{}
 	case DueNotice:
 		o.To = []triage.Address{bob}
 		o.Ticket.Status, o.Ticket.Assignee, o.Ticket.DueAt = ticket.InProgress, "bob@example.com", time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
@@ -113,7 +121,7 @@ func occasion(k Kind) Occasion {
 	return o
 }
 
-var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice, AssignNotice, MoveNotice, Transcript, Answer, Challenge, DueNotice, MergeNotice, TakenNotice}
+var kinds = []Kind{Acknowledgement, TeamNotice, Reply, StatusNotice, AnswerNotice, CommandError, ReplyFailed, NoteNotice, AssignNotice, MoveNotice, Transcript, Answer, Challenge, DueNotice, MergeNotice, TakenNotice, Alert, RoundTrip}
 
 func compose(t testing.TB, o Occasion) (Composed, *mail.Message, string) {
 	t.Helper()

@@ -206,6 +206,8 @@ const (
 	DueNotice       Kind = "due-notice"      // to assignee or team: the date of a reminder has come
 	MergeNotice     Kind = "merge-notice"    // to the requester: the ticket went into another
 	TakenNotice     Kind = "taken-notice"    // to the team: somebody has the ticket now, nobody else need begin
+	Alert           Kind = "alert"           // to administrators: mail does not flow, or does so again
+	RoundTrip       Kind = "round-trip"      // to the desk itself: does it come back?
 )
 
 // TicketView is as much of a ticket as its mails show.
@@ -252,7 +254,7 @@ type Occasion struct {
 	Errors          []triage.CommandError // for CommandError: the lines that could not be obeyed; for ReplyFailed: why
 	Effects         []triage.Effect       // for Transcript: what each command did
 	Told            []string              // for Transcript: who was written to
-	Sections        []Section             // for Answer and Challenge
+	Sections        []Section             // for Answer, Challenge and Alert
 	Public          bool                  // an Answer to somebody who is no technician
 	InReplyTo       string                // without angle brackets, as all ids here
 	References      []string              // oldest first

@@ -23,6 +23,7 @@ type Envelope struct {
 	To      string
 	Data    []byte // as Compose gave it; sent unchanged
 	Attempt int    // 1 for the first; for the log only
+	Home    bool   // a RoundTrip, which alone may go to an address of the desk itself
 }
 
 // Refused is the server's final no to one mail: a 5xx to RCPT, DATA or the
@@ -237,7 +238,7 @@ func (m *Mailer) sendable(e Envelope) error {
 		}
 	}
 	own := func(a string) bool { return strings.EqualFold(a, e.To) }
-	if own(e.From) || slices.ContainsFunc(m.id.Own, own) {
+	if !e.Home && (own(e.From) || slices.ContainsFunc(m.id.Own, own)) {
 		return &Refused{Line: e.To + " is an address of the desk itself"} // T18
 	}
 	if !clean(e.Data) {

@@ -239,6 +239,21 @@ func undone(err error) bool {
 	return state[:2] != "08" && state[:2] != "57"
 }
 
+// plainly says what is wrong with the database in words that tell what to do.
+func plainly(err error) string {
+	var damaged *Damaged
+	code, _ := sqliteCode(err)
+	switch {
+	case errors.As(err, &damaged):
+		return "the disk or the database file is damaged; look at the disk, run deskd audit verify, and start deskd again: " + err.Error()
+	case code&0xff == sqliteFull, sqlState(err) == "53100":
+		return "the disk is full; make room, and deskd goes on by itself"
+	case code&0xff == sqliteReadOnly, code&0xff == sqlitePerm, code&0xff == sqliteCantOpen, sqlState(err) == "25006":
+		return "the database cannot be written to (" + err.Error() + "); deskd goes on by itself when it can"
+	}
+	return err.Error()
+}
+
 // damage says whether nothing more may be written after this.
 func damage(err error) bool {
 	code, ok := sqliteCode(err)

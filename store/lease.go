@@ -186,6 +186,7 @@ type heartbeatRow struct {
 	LastOkAt stamp
 	RetryAt  stamp
 	Waiting  int64
+	Took     int64 // microseconds
 }
 
 func (heartbeatRow) TableName() string { return "heartbeats" }
@@ -203,9 +204,9 @@ func (s *Store) Beat(ctx context.Context, h Heartbeat) error {
 		}
 		rows := []heartbeatRow{{
 			Name: short(h.Name), At: at(h.At), OK: flag(h.OK), Detail: text(h.Detail), LastOkAt: at(h.LastOK),
-			RetryAt: at(h.Retry), Waiting: int64(h.Waiting),
+			RetryAt: at(h.Retry), Waiting: int64(h.Waiting), Took: h.Took.Microseconds(),
 		}}
-		update := clause.AssignmentColumns([]string{"at", "ok", "detail", "retry_at", "waiting"})
+		update := clause.AssignmentColumns([]string{"at", "ok", "detail", "retry_at", "waiting", "took"})
 		if !h.LastOK.IsZero() {
 			update = append(update, clause.AssignmentColumns([]string{"last_ok_at"})...)
 		}
@@ -227,7 +228,7 @@ func (s *Store) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
 	for i, r := range rows {
 		beats[i] = Heartbeat{
 			Name: string(r.Name), At: r.At.time(), OK: bool(r.OK), Detail: string(r.Detail), LastOK: r.LastOkAt.time(),
-			Retry: r.RetryAt.time(), Waiting: int(r.Waiting),
+			Retry: r.RetryAt.time(), Waiting: int(r.Waiting), Took: time.Duration(r.Took) * time.Microsecond,
 		}
 	}
 	return beats, nil

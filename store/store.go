@@ -63,6 +63,7 @@ type Store struct {
 	reader    *gorm.DB
 	unlock    func() error // gives the file lock back; nil: none
 	damaged   atomic.Pointer[Damaged]
+	failing   atomic.Pointer[Standing] // nil: the last transaction went well, or failed by its own fault
 	closing   sync.Once
 	pack      *zstd.Encoder
 	unpack    *zstd.Decoder
@@ -296,6 +297,32 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	if s.writing == nil {
 		return ErrReadOnly
 	}
+	err := s.write(ctx, fn)
+	switch {
+	case err == nil:
+		s.failing.Store(nil)
+	case World(err) && ctx.Err() == nil:
+		s.failing.CompareAndSwap(nil, &Standing{Since: s.now(), Err: plainly(err)})
+	}
+	return err
+}
+
+// Standing is whether something can be written.
+type Standing struct {
+	OK    bool
+	Since time.Time // of the first transaction that failed; zero when OK
+	Err   string    // why, for people; empty when OK
+}
+
+// Standing tells how the last transaction fared.
+func (s *Store) Standing() Standing {
+	if f := s.failing.Load(); f != nil {
+		return *f
+	}
+	return Standing{OK: true}
+}
+
+func (s *Store) write(ctx context.Context, fn func(*Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		if d := s.damaged.Load(); d != nil {
 			return d

@@ -238,6 +238,7 @@ type Heartbeat struct {
 	LastOK  time.Time // kept by Beat when zero
 	Retry   time.Time // when the next attempt is made
 	Waiting int
+	Took    time.Duration // of the last mail to ourselves, there and back
 }
 
 // Overview is what the dashboard shows.

@@ -300,18 +300,27 @@ func statements(m *triage.Message) []string {
 	return slices.Compact(all)
 }
 
+// checkSMTP looks at the server for outgoing mail, and at that for alerts where
+// it is another one.
 func checkSMTP(ctx context.Context, l *checklist, s *configs.Settings, rules *triage.Rules, log *slog.Logger) {
+	checkSender(ctx, l, "mail server for sending", s.Mailout(), s, rules, log)
+	if s.Alerts.SMTP.Server.Address != "" {
+		checkSender(ctx, l, "mail server for alerts", s.Alerts.Mailout(s), s, rules, log)
+	}
+}
+
+func checkSender(ctx context.Context, l *checklist, what string, conf mailout.Config, s *configs.Settings, rules *triage.Rules, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	m, err := mailout.New(s.Mailout(), identity(s, rules), log)
+	m, err := mailout.New(conf, identity(s, rules), log)
 	if err != nil {
-		l.fail("mail server for sending: smtp: %v", err)
+		l.fail("%s: %v", what, err)
 		return
 	}
 	defer m.Close()
 	if err := m.Check(ctx); err != nil {
-		l.fail("mail server for sending: %v", smtpFault(err))
+		l.fail("%s: %v", what, smtpFault(err))
 		return
 	}
-	l.good("mail server for sending: %s takes mail from us", s.Mailout().Address)
+	l.good("%s: %s takes mail from us", what, conf.Address)
 }

@@ -66,6 +66,7 @@ authentication:
 page:
   listen: {{.HTTP}}
   url: http://{{.HTTP}}
+heartbeat: 5m
 database: deskd.db
 key_file: deskd.key
 `))

@@ -46,6 +46,20 @@ func (c *runCmd) Run(e env) error {
 	return serve(e.ctx, s, ln, newLog(s.Log, e.err), nil)
 }
 
+// monitors opens the listener that monitors have to themselves, if there is to
+// be one, and gives what answers there.
+func monitors(s *configs.Settings, o page.Options) (net.Listener, http.Handler, error) {
+	if s.Page.Monitor == "" {
+		return nil, nil, nil
+	}
+	handler, err := page.Monitor(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	ln, err := listen("page.monitor", s.Page.Monitor, "under page.monitor")
+	return ln, handler, err
+}
+
 // serve is the daemon: one store, one desk, a loop for each mailbox, the
 // outbox, the page on ln (nil: no page). It returns when ctx has ended and all
 // of them have stopped, or when one of them cannot go on. started, if not nil,
@@ -75,13 +89,30 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 
 	d := newDesk(s, db, rules, mailer, log)
 
+	shown := pageOptions(s, db, mailer, log)
 	var handler http.Handler
 	addr := ""
 	if ln != nil {
-		if handler, err = page.New(pageOptions(s, db, mailer, log)); err != nil {
+		if handler, err = page.New(shown); err != nil {
 			return err
 		}
 		addr = "http://" + ln.Addr().String() + "/"
+	}
+	apart, monitor, err := monitors(s, shown)
+	if err != nil {
+		return err
+	}
+	if apart != nil {
+		defer apart.Close()
+	}
+	watch, alerts, err := watchman(s, db, rules, mailer, log)
+	if err != nil {
+		return err
+	}
+	defer alerts.Close()
+	var boxes []string
+	for _, m := range s.Mailboxes {
+		boxes = append(boxes, m.Address)
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -92,6 +123,11 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	group.Go(func() error { return d.Dispatch(ctx) })
 	group.Go(func() error { return d.Tidy(ctx) })
 	group.Go(func() error { return d.Remind(ctx) })
+	group.Go(func() error { return d.RoundTrips(ctx, boxes, s.Heartbeat) })
+	group.Go(func() error { return d.Alarms(ctx, watch) })
+	if apart != nil {
+		group.Go(func() error { return page.Serve(ctx, apart, monitor, log) })
+	}
 	if ln != nil {
 		group.Go(func() error { return page.Serve(ctx, ln, handler, log) })
 	}
@@ -199,12 +235,7 @@ func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, l
 		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
 			return mailin.Attachment(raw, s.MailLimits(), part)
 		},
-		Held: func() string {
-			if st := mailer.Standing(); st.Held {
-				return st.Err
-			}
-			return ""
-		},
+		Held: func() string { return held(mailer) }, Kept: db.Standing, MonitorApart: s.Page.Monitor != "",
 	}
 	if u, err := url.Parse(s.Page.URL); err == nil && u.Hostname() != "" { // the name that our mails give it
 		o.Hosts = append(o.Hosts, u.Hostname())

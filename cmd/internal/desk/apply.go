@@ -268,6 +268,11 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	if counted && dec.Open != nil {
 		count(k.floods, from, w.t.Number, w.t.Status.Live())
 	}
+	if dec.Fate == triage.Loop {
+		if m.left = d.leftAt(m); !m.left.IsZero() {
+			dec.Reason = "round-trip"
+		}
+	}
 	if dec.Open != nil {
 		facts.Storm.Add(dec.Open.Subject, triage.First{Number: w.t.Number, Requester: w.t.Requester})
 	}

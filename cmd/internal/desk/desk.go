@@ -118,6 +118,8 @@ type mail struct {
 	setOff bool  // failed too often: goes to quarantine unread
 	again  bool  // taken out of quarantine: Retry
 	told   []any // what the log says of the decision, once it is kept
+
+	left time.Time // when it left the desk, if it is one to ourselves that came back
 }
 
 // Deliver decides on a batch and keeps everything that follows, in one
@@ -327,7 +329,7 @@ func (d *Desk) decideAll(ctx context.Context, mails []*mail) error {
 		return nil
 	})
 	if err == nil {
-		d.tellLog(good)
+		d.decided(ctx, good)
 	}
 	if err == nil || store.World(err) || ctx.Err() != nil {
 		return err
@@ -357,14 +359,15 @@ func (d *Desk) decideAll(ctx context.Context, mails []*mail) error {
 		return nil
 	})
 	if err == nil {
-		d.tellLog(good)
+		d.decided(ctx, good)
 	}
 	return err
 }
 
-// tellLog writes the fates of mails that are kept now: one line each, and
-// none of what was rolled back.
-func (d *Desk) tellLog(mails []*mail) {
+// decided writes the fates of mails that are kept now to the log, one line
+// each and none of what was rolled back, and notes which came back to us.
+func (d *Desk) decided(ctx context.Context, mails []*mail) {
+	d.cameBack(ctx, mails)
 	for _, m := range mails {
 		switch {
 		case m.file == mailin.Undecided:

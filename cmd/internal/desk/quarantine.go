@@ -79,7 +79,7 @@ func (d *Desk) Retry(ctx context.Context, id int64, actor string) (store.Fate, t
 	if err != nil {
 		return "", 0, asNotQuarantined(err)
 	}
-	d.tellLog([]*mail{m})
+	d.decided(ctx, []*mail{m})
 	d.Wake()
 	if in, err = d.store.IntakeByID(ctx, id); err != nil {
 		return "", 0, err

@@ -51,10 +51,7 @@ func (p *page) dashboard(r *http.Request, now time.Time) (made, error) {
 	if err != nil {
 		return made{}, fmt.Errorf("read the overview: %w", err)
 	}
-	f, err := p.flow(r.Context(), o, now)
-	if err != nil {
-		return made{}, err
-	}
+	f := p.flow(r.Context(), o, now)
 	d := dashboard{
 		Priorities: ticket.Priorities(),
 		Chart:      p.chart(o.PerDay[:], now),

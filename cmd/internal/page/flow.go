@@ -3,26 +3,16 @@ package page
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
 
+	mailflow "deskd/cmd/internal/flow"
 	"deskd/store"
 )
-
-// silence is how long a mailbox may go without a word: a connected one
-// reports once a minute.
-const silence = 5 * time.Minute
-
-// recent is how long a mail in quarantine is a fault. It may stay there for
-// good, and a page that is always red says nothing.
-const recent = 7 * 24 * time.Hour
 
 // flow is whether mail comes in and goes out.
 type flow struct {
 	OK          bool
 	Faults      []string // what is wrong, one sentence each
-	Held        string   // why nothing is sent
 	Servers     []contact
 	Quarantined int
 	Unsent      int
@@ -40,98 +30,34 @@ type contact struct {
 	Delay      string // for how long it has not worked
 	Retry      stamp
 	Waiting    int
+	Took       string // by the last mail to ourselves
 }
 
-func (p *page) flow(ctx context.Context, o store.Overview, now time.Time) (flow, error) {
-	beats, err := p.source.Heartbeats(ctx)
-	if err != nil {
-		return flow{}, fmt.Errorf("read the last contacts: %w", err)
-	}
+func (p *page) flow(ctx context.Context, o store.Overview, now time.Time) flow {
+	st := p.state.Read(ctx, now)
 	f := flow{
 		Quarantined: o.Quarantined, Unsent: o.OutboxUnsent, Failed: o.OutboxFailed,
-		LastMail: p.stamp(o.LastIntake, now), Held: p.held(),
+		LastMail: p.stamp(o.LastIntake, now), OK: len(st.Faults) == 0,
 	}
-	if f.Held != "" {
-		f.Faults = append(f.Faults, "Nothing is sent: "+f.Held)
+	for _, fault := range st.Faults {
+		f.Faults = append(f.Faults, fault.Text)
 	}
-	for _, h := range beats {
-		c := p.contact(h, now)
-		f.Servers = append(f.Servers, c)
-		if c.OK {
-			continue
-		}
-		fault := c.What
-		if c.Name != "" {
-			fault += " (" + c.Name + ")"
-		}
-		fault += ": " + c.State
-		if c.Delay != "" {
-			fault += " for " + c.Delay
-		}
-		f.Faults = append(f.Faults, fault+".")
+	for _, c := range st.Contacts {
+		f.Servers = append(f.Servers, p.contact(c, now))
 	}
-	if o.Quarantined > 0 {
-		newest, err := p.source.ListIntakes(ctx, store.IntakeFilter{Fate: store.FateQuarantined, Limit: 1})
-		if err != nil {
-			return flow{}, fmt.Errorf("read the quarantine: %w", err)
-		}
-		if len(newest) > 0 && now.Sub(newest[0].DecidedAt) < recent {
-			f.Faults = append(f.Faults, "A mail went into quarantine "+ago(newest[0].DecidedAt, now)+": it could not be handled.")
-		}
-	}
-	f.OK = len(f.Faults) == 0
-	return f, nil
+	return f
 }
 
-func (p *page) contact(h store.Heartbeat, now time.Time) contact {
-	c := contact{
-		What: words(h.Name), OK: h.OK, Detail: h.Detail, Waiting: h.Waiting,
-		At: p.stamp(h.At, now), LastOK: p.stamp(h.LastOK, now),
+func (p *page) contact(c mailflow.Contact, now time.Time) contact {
+	shown := contact{
+		Name: address(c.Name), What: words(c.What), OK: c.OK, State: c.State, Detail: c.Detail, Waiting: c.Waiting,
+		At: p.stamp(c.At, now), LastOK: p.stamp(c.LastOK, now), Retry: p.stamp(c.Retry, now),
 	}
-	box, incoming := strings.CutPrefix(h.Name, "imap:")
-	switch {
-	case incoming:
-		c.Name, c.What = address(box), "Incoming mail"
-	case h.Name == "smtp":
-		c.What = "Outgoing mail"
-	case h.Name == "dispatch":
-		c.What = "Outbox"
+	if c.Delay != 0 {
+		shown.Delay = span(c.Delay)
 	}
-	switch {
-	case !h.OK:
-		c.State = "not working"
-		if !h.LastOK.IsZero() {
-			c.Delay = span(now.Sub(h.LastOK))
-		}
-		if h.Retry.After(now) {
-			c.Retry = p.stamp(h.Retry, now)
-		}
-	case incoming && now.Sub(h.At) > silence:
-		c.OK, c.State, c.Delay = false, "silent", span(now.Sub(h.At))
-	default:
-		c.State = "working"
+	if c.Took != 0 {
+		shown.Took = fmt.Sprintf("%.1f s", c.Took.Seconds())
 	}
-	return c
-}
-
-// health answers monitors. Who asks may be anybody, so it says one word (T41);
-// the reason is on the dashboard.
-func (p *page) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readLimit)
-	defer cancel()
-	status, word := http.StatusOK, "up"
-	f, err := p.flow(ctx, store.Overview{}, p.now())
-	if err != nil {
-		p.log.Warn("health not known", "err", err)
-	}
-	if err != nil || !f.OK {
-		status, word = http.StatusServiceUnavailable, "degraded"
-	}
-	h := w.Header()
-	h.Set("Content-Type", contentPlain)
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		fmt.Fprintln(w, word)
-	}
+	return shown
 }

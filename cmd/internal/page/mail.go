@@ -113,9 +113,7 @@ func (p *page) mails(r *http.Request, now time.Time) (made, error) {
 		return made{}, fmt.Errorf("read the overview: %w", err)
 	}
 	m := mailsPage{Clear: "/mail", Quarantine: f.Fate == store.FateQuarantined, Filtered: fate != ""}
-	if m.Flow, err = p.flow(r.Context(), o, now); err != nil {
-		return made{}, err
-	}
+	m.Flow = p.flow(r.Context(), o, now)
 	found, err := p.source.ListIntakes(r.Context(), f)
 	if err != nil {
 		return made{}, fmt.Errorf("list mails: %w", err)
@@ -260,9 +258,7 @@ func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
 		return made{}, fmt.Errorf("read the overview: %w", err)
 	}
 	m := outboxPage{Clear: "/mail/outbox", Filtered: state != ""}
-	if m.Flow, err = p.flow(r.Context(), o, now); err != nil {
-		return made{}, err
-	}
+	m.Flow = p.flow(r.Context(), o, now)
 	found, err := p.source.ListOutbox(r.Context(), f)
 	if err != nil {
 		return made{}, fmt.Errorf("list the outbox: %w", err)

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	mailflow "deskd/cmd/internal/flow"
 	"deskd/store"
 	"deskd/triage"
 	"deskd/triage/ticket"
@@ -58,6 +59,11 @@ type Options struct {
 	// Held says why nothing is sent at present; empty when mail goes out.
 	// It may be nil.
 	Held func() string
+	// Kept says whether what comes in can be kept. It may be nil.
+	Kept func() store.Standing
+	// MonitorApart says that monitors have a listener of their own, for which
+	// Monitor gives the handler.
+	MonitorApart bool
 }
 
 // Team is one team as the page names it.
@@ -80,10 +86,11 @@ type page struct {
 	risks      []string
 	log        *slog.Logger
 	attachment func(raw []byte, part string) ([]byte, triage.Attachment, error)
-	held       func() string
+	state      mailflow.Reader
 
 	templates map[string]*template.Template
 	assets    map[string]asset // by address
+	apart     bool             // monitors have a listener of their own
 	downloads chan struct{}    // one token for each raw mail in memory (P4)
 	panics    atomic.Int64
 }
@@ -117,8 +124,9 @@ func newPage(o Options) (*page, error) {
 	}
 	p := &page{
 		source: o.Source, now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
-		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment, held: o.Held,
-		hosts: map[string]bool{}, downloads: make(chan struct{}, mostLoads),
+		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment,
+		state: mailflow.Reader{Source: o.Source, Held: o.Held, Kept: o.Kept},
+		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: make(chan struct{}, mostLoads),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -128,9 +136,6 @@ func newPage(o Options) (*page, error) {
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
-	}
-	if p.held == nil {
-		p.held = func() string { return "" }
 	}
 	// A team may be called as it likes: "Сеть" has no letter for an address,
 	// "All" has that of another queue.
@@ -186,6 +191,10 @@ func (p *page) handler() http.Handler {
 	routes.HandleFunc("/raw/{intake}", p.rawSource)
 	routes.HandleFunc("/attachment/{entry}/{part}", p.attachedFile)
 	routes.HandleFunc("/healthz", p.health)
+	if !p.apart {
+		routes.HandleFunc("/readyz", p.ready)
+		routes.Handle("/metrics", p.metrics())
+	}
 	routes.HandleFunc("/static/{hash}/{name}", p.static)
 	routes.HandleFunc("/", p.notFound)
 	return p.recovered(p.secured(p.knownHost(p.readOnly(plainPaths(routes, p.notFound)))))

@@ -204,9 +204,10 @@ func TestReadmeSaysWhatThePageSays(t *testing.T) {
 	red := degraded()
 	refused, silent := red.beats[0], busy().beats[0]
 	refused.Name, refused.Detail = "imap:hr@example.org", "the login of hr@example.org is refused (Authentication failed)"
-	silent.Name, silent.At = "imap:it@example.org", before(2*silence)
-	red.beats = append(red.beats, refused, silent, store.Heartbeat{Name: "smtp", At: now})
+	silent.Name, silent.At = "imap:it@example.org", before(2*5*time.Minute)
+	red.beats = append(red.beats, refused, silent, store.Heartbeat{Name: "smtp", At: now}, store.Heartbeat{Name: "round:hr@example.org", At: now})
 	o := options(red)
+	o.Kept = func() store.Standing { return store.Standing{Since: before(time.Hour), Err: "the disk is full"} }
 	o.Held = func() string { return "535 5.7.8 no" }
 	page := html.UnescapeString(get(t, open(t, o), "/").Body.String())
 	_, part, _ := strings.Cut(string(readme), "## When the page is red")
@@ -231,7 +232,7 @@ func TestQuarantineIsAFaultForAWeek(t *testing.T) {
 	for _, tt := range []struct {
 		age  time.Duration
 		want bool
-	}{{time.Minute, true}, {recent - time.Minute, true}, {recent, false}} {
+	}{{time.Minute, true}, {7*24*time.Hour - time.Minute, true}, {7 * 24 * time.Hour, false}} {
 		desk := busy()
 		for i := range desk.intakes {
 			desk.intakes[i].DecidedAt = before(tt.age)

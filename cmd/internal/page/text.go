@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	mailflow "deskd/cmd/internal/flow"
 	"deskd/triage/ticket"
 )
 
@@ -152,19 +153,7 @@ func ago(t, now time.Time) string {
 }
 
 // span is a length of time in its largest whole unit.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "under a minute"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	case d < 48*time.Hour:
-		return "1 day"
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
-}
+func span(d time.Duration) string { return mailflow.Span(d) }
 
 // size is a number of bytes as people read it.
 func size(n int64) string {

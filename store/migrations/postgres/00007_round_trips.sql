@@ -1,0 +1,4 @@
+-- How long the last mail to ourselves was on its way, in microseconds.
+
+-- +goose Up
+ALTER TABLE heartbeats ADD COLUMN took BIGINT NOT NULL DEFAULT 0;
