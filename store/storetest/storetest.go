@@ -18,7 +18,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,7 +123,11 @@ func missing(t testing.TB, err error) {
 // Postgres is a PostgreSQL server on loopback.
 type Postgres struct {
 	url     string // of its database "postgres"
+	bin     string // folder of its programs
 	dir     string
+	port    int
+	durable bool
+	as      *syscall.SysProcAttr // the user that it runs as
 	command *exec.Cmd
 	stdin   io.Closer
 	once    sync.Once
@@ -193,44 +199,92 @@ func run(bin, dir string, durable bool) (*Postgres, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	fsync := "off"
-	if durable {
-		fsync = "on"
-	}
 	for range 3 { // the port may be taken meanwhile
 		port, err := freePort()
 		if err != nil {
 			return nil, err
 		}
-		// The shell ends the server when its own input ends: also when this
-		// process is killed.
-		command := exec.Command("/bin/sh", "-c", `"$@" </dev/null & pid=$!; read x; kill -INT $pid; wait $pid`, "sh",
-			filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-k", dir,
-			"-c", "fsync="+fsync, "-c", "full_page_writes="+fsync, "-c", "max_connections=200", "-c", "shared_buffers=32MB",
-			"-c", "log_min_messages=warning", "-c", "logging_collector=off")
-		command.SysProcAttr, command.Dir = as, dir
-		stdin, err := command.StdinPipe()
-		if err != nil {
-			return nil, err
-		}
-		log, err := command.StderrPipe()
-		if err != nil {
-			return nil, err
-		}
-		if err := command.Start(); err != nil {
-			return nil, fmt.Errorf("start postgres: %w", err)
-		}
 		p := &Postgres{
 			url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
-			dir: dir, command: command, stdin: stdin,
+			bin: bin, dir: dir, port: port, durable: durable, as: as,
 		}
-		if p.ready(log) {
+		if err := p.launch(); err == nil {
 			return p, nil
 		}
-		stdin.Close()
-		_ = command.Wait()
 	}
 	return nil, errors.New("postgres did not start")
+}
+
+// launch starts the server's program on its cluster.
+func (p *Postgres) launch() error {
+	fsync := "off"
+	if p.durable {
+		fsync = "on"
+	}
+	// The shell ends the server when its own input ends: also when this
+	// process is killed.
+	command := exec.Command("/bin/sh", "-c", `"$@" </dev/null & pid=$!; read x; kill -INT $pid; wait $pid`, "sh",
+		filepath.Join(p.bin, "postgres"), "-D", filepath.Join(p.dir, "data"), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir,
+		"-c", "fsync="+fsync, "-c", "full_page_writes="+fsync, "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		"-c", "log_min_messages=warning", "-c", "logging_collector=off")
+	command.SysProcAttr, command.Dir = p.as, p.dir
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return err
+	}
+	log, err := command.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start postgres: %w", err)
+	}
+	p.command, p.stdin = command, stdin
+	if p.ready(log) {
+		return nil
+	}
+	stdin.Close()
+	_ = command.Wait()
+	return errors.New("postgres does not answer")
+}
+
+// Stop stops the server: in order, or when killed as by a power cut. What
+// happens meanwhile is for the test to say; Go starts it again.
+func (p *Postgres) Stop(t testing.TB, killed bool) {
+	t.Helper()
+	if killed {
+		text, err := os.ReadFile(filepath.Join(p.dir, "data", "postmaster.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		pid, err := strconv.Atoi(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := os.FindProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.stdin.Close()
+	_ = p.command.Wait()
+}
+
+// Go starts the server again after Stop, on the same port. One that was killed
+// leaves processes behind for a moment, which have the files still.
+func (p *Postgres) Go(t testing.TB) {
+	t.Helper()
+	var err error
+	for range 20 {
+		if err = p.launch(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("start PostgreSQL again: %v", err)
 }
 
 // ready waits until the server takes connections. The log is read to its end,
