@@ -59,15 +59,7 @@ func TestHeartbeatGoesOutAndComesBack(t *testing.T) {
 	t.Parallel()
 	s := demoSystem(t, demomail.Options{})
 	d := start(t, replace(t, settingsFor(t, s, "deskd.db", "heartbeat: 1m\n"), "listen: 127.0.0.1:0", "listen: 127.0.0.1:0\n  monitor: 127.0.0.1:0"))
-	until(t, "the page says that it came back", func() bool {
-		res, err := http.Get(d.page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		page, err := io.ReadAll(res.Body)
-		return err == nil && strings.Contains(string(page), "there and back in ")
-	})
+	until(t, "the page says that it came back", func() bool { return strings.Contains(d.get(t, ""), "there and back in ") })
 	if list := d.tickets(); len(list) != 0 {
 		t.Errorf("it opened tickets: %+v", list)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -138,6 +139,19 @@ func TestConversationOverDovecotAndPostfix(t *testing.T) {
 // answers asks the page under a name and gives the code.
 func (d *daemon) answers(t *testing.T, host, path string) int {
 	t.Helper()
+	code, _ := d.ask(t, host, path)
+	return code
+}
+
+// get gives a page.
+func (d *daemon) get(t *testing.T, path string) string {
+	t.Helper()
+	_, text := d.ask(t, "localhost", path)
+	return text
+}
+
+func (d *daemon) ask(t *testing.T, host, path string) (int, string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.page+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -147,8 +161,12 @@ func (d *daemon) answers(t *testing.T, host, path string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res.Body.Close()
-	return res.StatusCode
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
 }
 
 func TestT39PageAnswersToTheNameThatMailsGiveIt(t *testing.T) {
