@@ -20,16 +20,21 @@ var schedule = []time.Duration{
 // failed together do not come back together.
 const exact = 5
 
+// fewest is how many attempts a mail has at least before it is given up.
+const fewest = 8
+
 // Next says when to try a mail again after the given number of attempts (1
 // after the first), which ended now. Waits beyond the fifth are shortened by
 // up to a quarter, by rnd in [0,1). With a zero giveUp the mail is given up
 // GiveUpAfter after it was created. The last attempt falls on giveUp itself;
-// once that is over, ok is false: give the mail up.
+// once that is over, ok is false: give the mail up. A mail that was tried only
+// a few times is not: the clock has jumped, or nobody was there to try (F29).
 func Next(attempt int, created, now, giveUp time.Time, rnd float64) (due time.Time, ok bool) {
 	if giveUp.IsZero() {
 		giveUp = created.Add(GiveUpAfter)
 	}
-	if !now.Before(giveUp) {
+	late := !now.Before(giveUp)
+	if late && attempt >= fewest {
 		return time.Time{}, false
 	}
 	i := min(max(attempt, 1), len(schedule)) - 1
@@ -38,7 +43,7 @@ func Next(attempt int, created, now, giveUp time.Time, rnd float64) (due time.Ti
 		wait -= time.Duration(min(max(rnd, 0), 1) * float64(wait) / 4)
 	}
 	due = now.Add(wait)
-	if due.After(giveUp) {
+	if due.After(giveUp) && !late {
 		due = giveUp
 	}
 	return due, true

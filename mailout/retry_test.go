@@ -58,7 +58,7 @@ func TestF34_LaterWaitsAreSpread(t *testing.T) {
 			t.Errorf("Next(%d, rnd %v) waits %v, want %v", c.attempt, c.rnd, got, c.want)
 		}
 	}
-	if _, ok := Next(3, created, created.Add(GiveUpAnswerAfter), created.Add(GiveUpAnswerAfter), 0); ok {
+	if _, ok := Next(8, created, created.Add(GiveUpAnswerAfter), created.Add(GiveUpAnswerAfter), 0); ok {
 		t.Error("an acknowledgement is tried after a day")
 	}
 	if due, ok := Next(7, created, created, created.Add(time.Hour), 0); !ok || due != created.Add(time.Hour) {
@@ -97,4 +97,24 @@ func TestF34_GreylistedMailArrivesByItself(t *testing.T) {
 			t.Errorf("arrived after %v, want 21 minutes", took)
 		}
 	})
+}
+
+func TestF29_ClockThatJumpsAheadGivesNothingUp(t *testing.T) {
+	t.Parallel()
+	created := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	now := created.AddDate(10, 0, 0)
+	attempt := 1
+	for ; ; attempt++ {
+		due, ok := Next(attempt, created, now, time.Time{}, 0)
+		if !ok {
+			break
+		}
+		if wait := due.Sub(now); wait < time.Minute || wait > 4*time.Hour {
+			t.Fatalf("attempt %d: waits %v", attempt, wait)
+		}
+		now = due
+	}
+	if attempt != 8 {
+		t.Errorf("given up after %d attempts, want 8", attempt)
+	}
 }

@@ -29,7 +29,8 @@ func (leaseRow) TableName() string { return "leases" }
 
 // Acquire takes a lease for ttl, or gives nil while somebody else has it.
 //
-// One that has ended is free. One that an earlier process of this daemon's
+// One that has ended is free, and so is one that ends days from now: the clock
+// has gone back (F29). One that an earlier process of this daemon's
 // name holds is taken at once, since that process is dead: a restarted daemon
 // does not wait. Should it be alive after all (two daemons with one name), the
 // one that lost its lease so waits for the end of it, and the two do not take
@@ -60,7 +61,8 @@ func (s *Store) Acquire(ctx context.Context, name string, ttl time.Duration) (*L
 		if err != nil {
 			return err
 		}
-		if row.UntilAt > at(tx.now) && !s.mayTake(row) {
+		ends := row.UntilAt > at(tx.now) && row.UntilAt <= at(tx.now.Add(max(2*ttl, clockHorizon)))
+		if ends && !s.mayTake(row) {
 			return nil
 		}
 		row.Owner, row.Session, row.Epoch, row.UntilAt = text(s.owner), text(s.session), row.Epoch+1, at(tx.now.Add(ttl))

@@ -32,7 +32,18 @@ func (s *Store) TakeBack(ctx context.Context, ttl time.Duration) (int, error) {
 	return int(n), nil
 }
 
+// clockHorizon is further ahead than any time that is set here for something
+// to be done: what lies beyond was set before the clock went back (F29).
+const clockHorizon = 48 * time.Hour
+
 func (tx *Tx) takeBack(ttl time.Duration) (int64, error) {
+	beyond := at(tx.now.Add(clockHorizon))
+	if err := tx.exec("UPDATE outbox SET due_at = ?, lease_until = ? WHERE state = 'sending' AND due_at > ?", at(tx.now), at(tx.now), beyond); err != nil {
+		return 0, err
+	}
+	if err := tx.exec("UPDATE outbox SET due_at = ? WHERE due_at IS NOT NULL AND due_at > ?", at(tx.now), beyond); err != nil {
+		return 0, err
+	}
 	const free = "UPDATE outbox SET due_at = ?, lease_until = ? WHERE state = 'sending' AND "
 	s, now := tx.s, at(tx.now)
 	if s.unlock != nil { // the file lock is ours

@@ -414,15 +414,20 @@ func TestF34MailIsGivenUpWithAnEventAndNoMail(t *testing.T) {
 	o.deliver(letter(ann, "printer", "x"))
 	at, behave := reached(mailouttest.RCPT, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{Reply: "451 4.0.0 later"} })
 	server.Behave(behave)
-	o.clock.add(24*time.Hour + time.Second) // the acknowledgement is given up after a day
-	stop := o.dispatching()
-	<-at
-	<-at
-	stop()
+	for i := range 8 { // the acknowledgement is given up after a day, and eight attempts
+		if i == 7 {
+			o.wantStates("queued "+ann, "queued desktop-team@example.org")
+		}
+		o.clock.add(5 * time.Hour)
+		stop := o.dispatching()
+		<-at
+		<-at
+		stop()
+	}
 	o.wantStates("failed "+ann, "queued desktop-team@example.org")
-	o.wantEvent(1001, "given up after 24h0m0s")
+	o.wantEvent(1001, "given up after 40h0m0s")
 	o.clock.add(4 * 24 * time.Hour)
-	stop = o.dispatching()
+	stop := o.dispatching()
 	<-at
 	stop()
 	o.wantStates("failed "+ann, "failed desktop-team@example.org")
