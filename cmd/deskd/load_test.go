@@ -40,7 +40,7 @@ func newLoad(t *testing.T, database string) *load {
 		}
 	})
 	s := &system{imap: server.IMAPAddr(), smtp: server.SMTPAddr(), login: server.SMTPAddr(), outside: server.SMTPAddr(), auth: "demo.example.com", password: "demo"}
-	return &load{t: t, server: server, system: s, database: database, sent: map[string]bool{}, key: bytes.Repeat([]byte("ab"), 32)}
+	return &load{t: t, server: server, system: s, database: database, sent: map[string]bool{}, key: bytes.Repeat([]byte{0xab}, 32)}
 }
 
 // settings writes a settings file for a daemon of that name. All of them have
@@ -48,7 +48,7 @@ func newLoad(t *testing.T, database string) *load {
 func (l *load) settings(name string, more string) string {
 	l.t.Helper()
 	path := settingsFor(l.t, l.system, l.database, "daemon: "+name+"\nlimits: {answers_per_hour: 100000}\n"+more)
-	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "deskd.key"), l.key, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "deskd.key"), fmt.Appendf(nil, "%x\n", l.key), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
 	return path
