@@ -3,16 +3,18 @@
 package desk_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,8 +40,19 @@ type life struct {
 	Owner      string        // the daemon's name
 	Later      time.Duration // how far its clock is ahead
 	Mails      int           // the work is done when so many are filed and nothing waits to be sent
+	CA         string        // file with the certificate of the mail server, which then speaks TLS
+	Stop       string        // a point at which the process is told to stop
 	Point      string        // where the process kills itself, "commit 7" being before its seventh commit; empty: nowhere
+	Nth        int           // how often it comes there before it does; 0 means 1
+	Asks       bool          // it asks before each commit, and goes on when it is answered
 }
+
+// What a life says to the one who has started it, a line each.
+const (
+	saysDies  = "dies: "
+	saysStops = "stops"
+	saysAsks  = "asks"
+)
 
 // secret is the desk's key, the same in all lives.
 func secret() []byte { return bytes.Repeat([]byte("k"), 32) }
@@ -55,15 +68,30 @@ func TestLife(t *testing.T) {
 	if err := json.Unmarshal([]byte(given), &l); err != nil {
 		t.Fatal(err)
 	}
+	answers := make(chan struct{})
 	go func() { // outlives nobody: the pipe ends with the process that holds the other end
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for line := bufio.NewScanner(os.Stdin); line.Scan(); {
+			answers <- struct{}{}
+		}
 		os.Exit(3)
 	}()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	err := l.live(t.Context(), log, func(point string) {
-		if point == l.Point {
-			fmt.Printf("\ndies: %s\n", point)
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { fmt.Printf("\n%s\n", saysStops) })
+	signalled := func(sig syscall.Signal) { _ = syscall.Kill(os.Getpid(), sig) }
+	var times atomic.Int64
+	err := l.live(ctx, slog.New(slog.NewTextHandler(os.Stderr, nil)), func(point string) {
+		if l.Asks && strings.HasPrefix(point, "commit ") {
+			fmt.Printf("\n%s\n", saysAsks)
+			<-answers
+		}
+		if point == l.Stop {
+			signalled(syscall.SIGTERM)
+			<-ctx.Done()
+		}
+		if point == l.Point && times.Add(1) == int64(max(l.Nth, 1)) {
+			fmt.Printf("\n%s%s\n", saysDies, point)
+			signalled(syscall.SIGKILL)
 			select {}
 		}
 	})
@@ -85,9 +113,13 @@ func (l life) live(ctx context.Context, log *slog.Logger, reached func(point str
 	if err != nil {
 		return err
 	}
-	mailer, err := mailout.New(mailout.Config{
-		Address: l.SMTP, Security: mailout.Plain, Username: support, Password: "demo", Hello: "localhost", Connections: 1,
-	}, mailout.Identity{
+	out := mailout.Config{Address: l.SMTP, Security: mailout.Plain, Username: support, Password: "demo", Hello: "localhost", Connections: 1}
+	in := mailin.Config{Address: support, Server: l.IMAP, Security: mailin.Plain, Username: support, Password: "demo", Import: "all"}
+	if l.CA != "" {
+		out.Security, out.CAFile = mailout.TLS, l.CA
+		in.Security, in.CAFile = mailin.TLS, l.CA
+	}
+	mailer, err := mailout.New(out, mailout.Identity{
 		Name: "IT Service Desk", Prefix: "IT", Host: "example.com", Signer: rules.Signer(), ListID: "support.example.com", Own: []string{support},
 	}, log)
 	if err != nil {
@@ -110,9 +142,11 @@ func (l life) live(ctx context.Context, log *slog.Logger, reached func(point str
 		// take its own back at once would not come to an end (F20).
 		LeaseTTL: 24 * time.Hour,
 	})
-	source := mailin.New(mailin.Config{
-		Address: support, Server: l.IMAP, Security: mailin.Plain, Username: support, Password: "demo", Import: "all",
-	}, pointed{d, reached}, log)
+	d.Reading(func() { reached("before parse") }, func() {
+		reached("after parse")
+		w.parsed.Store(true)
+	})
+	source := mailin.New(in, pointed{d, reached}, log)
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -229,6 +263,7 @@ type watched struct {
 	reached   func(point string)
 	committed chan struct{} // a word after each commit
 	claimed   chan struct{} // closed after the first look into the outbox
+	parsed    atomic.Bool   // a mail was read, so that the next transaction is the one that decides
 
 	mu      sync.Mutex
 	commits int
@@ -247,8 +282,10 @@ func (w *watched) connection() storetest.Hooks {
 	return storetest.Hooks{Before: c.before, After: c.after}
 }
 
-// writes names statements by how they begin, without quotes.
+// writes names statements by how they begin, without quotes. Of those that are
+// not here, what adds rows is named after the table.
 var writes = []struct{ name, begin string }{
+	{"step of the schema", "INSERT INTO goose_db_version"},
 	{"lease", "UPDATE leases SET owner"},
 	{"seen", "INSERT INTO intakes"},
 	{"handling", "UPDATE intakes SET handling"},
@@ -273,6 +310,10 @@ func named(query string) string {
 			return w.name
 		}
 	}
+	if table, ok := strings.CutPrefix(query, "INSERT INTO "); ok {
+		table, _, _ = strings.Cut(table, " ")
+		return table
+	}
 	return ""
 }
 
@@ -280,6 +321,9 @@ func (w *connection) before(op storetest.Op, query string, _ []driver.NamedValue
 	switch op {
 	case storetest.Begin:
 		w.writes = nil
+		if w.parsed.Load() {
+			w.reached("before begin of fate")
+		}
 	case storetest.Commit:
 		w.mu.Lock()
 		w.commits++
@@ -300,6 +344,9 @@ func (w *connection) before(op storetest.Op, query string, _ []driver.NamedValue
 }
 
 func (w *connection) after(op storetest.Op, _ string) error {
+	if op == storetest.Begin && w.parsed.Load() {
+		w.reached("after begin of fate")
+	}
 	if op != storetest.Commit {
 		return nil
 	}
