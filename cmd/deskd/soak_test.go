@@ -184,7 +184,13 @@ func TestF42_Soak(t *testing.T) {
 				return
 			}
 		}
-		l.settled()
+		patient(t, "all mails are done", func() bool { return l.filed() >= len(l.sent) })
+		patient(t, "nothing is to be sent but what waits for another attempt", func() bool {
+			db := l.open()
+			defer db.Close()
+			at, waiting, err := db.NextDue(t.Context())
+			return err == nil && (!waiting || time.Until(at) > time.Second)
+		})
 		var after figures
 		// What kept connections have is given back in time.
 		patient(t, "goroutines and descriptors are as before", func() bool {

@@ -64,6 +64,7 @@ type Desk struct {
 	mu       sync.Mutex
 	forgiven map[store.MailboxUID]bool   // attempts that the world ended: not the mail's fault (F19)
 	contacts map[string]contact          // what was last written of each mailbox
+	leaving  map[string]time.Time        // when the last mail to itself left, by mailbox
 	named    map[store.MailboxUID]uint32 // numbers made for UIDs without a UIDVALIDITY
 }
 
@@ -96,7 +97,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		o: o, store: o.Store, rules: o.Rules, log: o.Log, now: o.Now, parse: mailin.Parse,
-		due: make(chan struct{}, 1), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{},
+		due: make(chan struct{}, 1), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{}, leaving: map[string]time.Time{},
 	}
 }
 

@@ -67,6 +67,9 @@ func (d *Desk) roundTrip(ctx context.Context, box string, began time.Time, every
 	if err != nil {
 		return fmt.Errorf("write it: %w", err)
 	}
+	d.mu.Lock()
+	d.leaving[box] = now
+	d.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	_, err = d.o.Mailer.Send(ctx, mailout.Envelope{From: box, To: box, Data: c.Bytes, Attempt: 1, Home: true})
@@ -102,6 +105,11 @@ func (d *Desk) cameBack(ctx context.Context, mails []*mail) {
 		}
 	}
 	for box, left := range newest {
+		d.mu.Lock()
+		if exact := d.leaving[strings.ToLower(box)]; exact.Truncate(time.Second).Equal(left) {
+			left = exact // Date knows whole seconds
+		}
+		d.mu.Unlock()
 		took := d.now().Sub(left)
 		d.beat(ctx, store.Heartbeat{
 			Name: flow.RoundTrip + strings.ToLower(box), At: d.now(), OK: true, Took: took,
