@@ -28,6 +28,9 @@ type Hooks struct {
 	// After is called after a call that went well; its error is given
 	// instead of the result, though the effect is there.
 	After func(op Op, query string) error
+	// Cut lets a commit that went well give the context's error when that has
+	// ended by then, as pgx does while the answer is still under way.
+	Cut bool
 	// Connected is called with each new connection, to be used at will.
 	Connected func(conn driver.Conn) error
 }
@@ -104,7 +107,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err != nil {
 		return nil, err
 	}
-	return tx{inner, c.hooks}, nil
+	return tx{inner, c.hooks, ctx}, nil
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -162,7 +165,14 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 type tx struct {
 	driver.Tx
 	hooks Hooks
+	ctx   context.Context // that the driver began it with
 }
 
-func (t tx) Commit() error   { return t.hooks.around(Commit, "", nil, t.Tx.Commit) }
+func (t tx) Commit() error {
+	if err := t.hooks.around(Commit, "", nil, t.Tx.Commit); err != nil || !t.hooks.Cut {
+		return err
+	}
+	return t.ctx.Err()
+}
+
 func (t tx) Rollback() error { return t.hooks.around(Rollback, "", nil, t.Tx.Rollback) }

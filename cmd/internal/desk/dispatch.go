@@ -22,8 +22,10 @@ const sendTime = 50 * time.Minute
 // another sender of this daemon, can take the mail up again.
 const sendLease = sendTime + 10*time.Minute
 
-// A stop lets the mail in hand be finished, and then be written down (F39).
+// A stop lets the mail in hand be finished, and then be written down (F39). One
+// that is being claimed is put back, which takes 5 s at most.
 const (
+	claimGrace  = 10 * time.Second
 	sendGrace   = 15 * time.Second
 	recordGrace = 18 * time.Second
 )
@@ -85,7 +87,7 @@ func (d *Desk) probe(ctx context.Context, probing chan struct{}) {
 // sender claims for itself, when it is free: no mail waits for a sender while
 // its lease runs.
 func (d *Desk) sendNext(ctx context.Context) {
-	claimed, err := d.store.Claim(ctx, 1, sendLease)
+	claimed, err := d.claim(ctx)
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
@@ -100,6 +102,14 @@ func (d *Desk) sendNext(ctx context.Context) {
 		d.Wake() // there may be one for another sender too
 		d.send(ctx, claimed[0])
 	}
+}
+
+// claim takes the mail whose turn it is. A stop does not cut it short: a claim
+// whose commit was under way would stand, and nobody here would know of it.
+func (d *Desk) claim(ctx context.Context) ([]store.Row, error) {
+	ctx, cancel := outlive(ctx, claimGrace)
+	defer cancel()
+	return d.store.Claim(ctx, 1, sendLease)
 }
 
 // stayAlive keeps what this process has claimed from being taken back, until

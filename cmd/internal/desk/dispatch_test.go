@@ -623,6 +623,41 @@ func TestF39StopFinishesTheMailInHandAndLeavesTheRest(t *testing.T) {
 }
 
 // Two restarts do not let a later mail overtake, nor make the next try late.
+func TestF39StopWhileAMailIsClaimedLeavesItToTheNextStart(t *testing.T) {
+	server := mailouttest.Start(t, mailouttest.Options{})
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var claims atomic.Bool
+		o := open(t, url, withServer(server), func(s *setup) {
+			s.desk.Senders = 1
+			s.store.Wrap = storetest.Wrap(storetest.Hooks{Cut: true, After: func(op storetest.Op, query string) error {
+				if strings.HasPrefix(query, "WITH candidates") {
+					claims.Store(true)
+				}
+				if op == storetest.Commit && claims.Load() {
+					stop() // while the server's answer is under way
+				}
+				return nil
+			}})
+		})
+		o.deliver(letter(ann, "vpn", "x"))
+		if err := o.Dispatch(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if !claims.Load() {
+			t.Error("nothing was claimed")
+		}
+		o.wantStates("queued "+ann, "queued "+nina, "queued "+tom)
+		for _, r := range o.rows() {
+			if r.Attempts != 0 {
+				t.Errorf("%d attempts are counted at the mail to %s", r.Attempts, r.Recipient)
+			}
+		}
+	})
+}
+
 func TestF37StopIsNoAttempt(t *testing.T) {
 	server := mailouttest.Start(t, mailouttest.Options{Behave: func(e mailouttest.Event) mailouttest.Do {
 		return mailouttest.Do{Stall: e.Step == mailouttest.RCPT}
