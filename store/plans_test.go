@@ -42,6 +42,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	second := newTicket(t, s).Number
 	var errs []error
 	try := func(_ any, err error) { errs = append(errs, err) }
+	try(s.TakeBackOwn(ctx, nil))
 	try(s.KnownCopies(ctx, "m", []Copy{{"a@b", 5}, {"", 5}}))
 	for _, f := range []TicketFilter{
 		{},

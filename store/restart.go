@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -59,4 +60,32 @@ func (tx *Tx) takeBack(ttl time.Duration) (int64, error) {
 	}
 	return tx.affect(free+"lease_owner = ? AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.name = 'sender:' || outbox.lease_session)",
 		now, now, text(s.owner))
+}
+
+// TakeBackOwn frees what this process has claimed and does not have in hand,
+// and gives its number: of a claim whose commit ended without an answer nobody
+// knows whether it took effect (F26). No Claim may be under way meanwhile.
+func (s *Store) TakeBackOwn(ctx context.Context, inHand []int64) (int, error) {
+	var n int64
+	err := s.Write(ctx, func(tx *Tx) (err error) {
+		rows, err := find[int64](tx, "SELECT id FROM outbox WHERE state = 'sending' AND lease_session = ? ORDER BY id", text(s.session))
+		if err != nil {
+			return err
+		}
+		n = 0
+		for _, id := range rows {
+			if slices.Contains(inHand, id) {
+				continue
+			}
+			if err := tx.exec("UPDATE outbox SET due_at = ?, lease_until = ? WHERE id = ? AND state = 'sending' AND lease_session = ?", at(tx.now), at(tx.now), id, text(s.session)); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("take back what was claimed in vain: %w", err)
+	}
+	return int(n), nil
 }

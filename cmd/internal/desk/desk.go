@@ -61,6 +61,10 @@ type Desk struct {
 	parse func(raw []byte, l mailin.Limits) triage.Message
 	due   chan struct{} // a word that the outbox may have something to send
 
+	claiming sync.Mutex     // held while a mail is claimed; guards the next two
+	inHand   map[int64]bool // rows of the outbox that a sender has
+	doubtful bool           // a claim has failed, and may have taken effect
+
 	mu       sync.Mutex
 	forgiven map[store.MailboxUID]bool   // attempts that the world ended: not the mail's fault (F19)
 	contacts map[string]contact          // what was last written of each mailbox
@@ -97,7 +101,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		o: o, store: o.Store, rules: o.Rules, log: o.Log, now: o.Now, parse: mailin.Parse,
-		due: make(chan struct{}, 1), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{}, leaving: map[string]time.Time{},
+		due: make(chan struct{}, 1), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{}, leaving: map[string]time.Time{}, inHand: map[int64]bool{},
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,8 +99,10 @@ func (d *Desk) sendNext(ctx context.Context) {
 	case len(claimed) == 0:
 		d.sleep(ctx, d.untilDue(ctx))
 	case ctx.Err() != nil:
+		defer d.letGo(claimed[0])
 		d.putBack(ctx, claimed[0])
 	default:
+		defer d.letGo(claimed[0])
 		d.Wake() // there may be one for another sender too
 		d.send(ctx, claimed[0])
 	}
@@ -109,7 +113,34 @@ func (d *Desk) sendNext(ctx context.Context) {
 func (d *Desk) claim(ctx context.Context) ([]store.Row, error) {
 	ctx, cancel := outlive(ctx, claimGrace)
 	defer cancel()
-	return d.store.Claim(ctx, 1, sendLease)
+	d.claiming.Lock()
+	defer d.claiming.Unlock()
+	if d.doubtful { // an earlier claim may stand, with nobody who sends what it took (F26)
+		n, err := d.store.TakeBackOwn(ctx, slices.Collect(maps.Keys(d.inHand)))
+		if err != nil {
+			return nil, err
+		}
+		d.doubtful = false
+		if n > 0 {
+			d.log.Warn("mails that were claimed while the database went away are sent now", "outbox", n)
+		}
+	}
+	claimed, err := d.store.Claim(ctx, 1, sendLease)
+	if err != nil {
+		d.doubtful = true
+		return nil, err
+	}
+	for _, r := range claimed {
+		d.inHand[r.ID] = true
+	}
+	return claimed, nil
+}
+
+// letGo notes that a claimed mail is in hand no more.
+func (d *Desk) letGo(r store.Row) {
+	d.claiming.Lock()
+	defer d.claiming.Unlock()
+	delete(d.inHand, r.ID)
 }
 
 // stayAlive keeps what this process has claimed from being taken back, until

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -716,4 +717,37 @@ func TestF37MailsToOneAddressAboutOneTicketKeepTheirOrder(t *testing.T) {
 			t.Errorf("they came as\n%q, want\n%q", order, want)
 		}
 	}, withServer(server), func(s *setup) { s.desk.Senders, s.mail.Connections = 4, 4 })
+}
+
+// A claim that took effect although its commit ended in an error leaves nobody
+// waiting for the end of its lease.
+func TestF26ClaimOfUnknownOutcomeIsTakenBack(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		server := mailouttest.Start(t, mailouttest.Options{})
+		at, behave := reached(mailouttest.Dot, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{} })
+		server.Behave(behave)
+		var claims, failed atomic.Int64
+		o := open(t, url, withServer(server), func(s *setup) {
+			s.store.Wrap = storetest.Wrap(storetest.Hooks{After: func(op storetest.Op, query string) error {
+				if strings.HasPrefix(query, "WITH candidates") {
+					claims.Add(1)
+				}
+				if op == storetest.Commit && claims.Load() == 1 && failed.CompareAndSwap(0, 1) {
+					return io.ErrUnexpectedEOF
+				}
+				return nil
+			}})
+		})
+		o.deliver(letter(ann, "vpn", "x"))
+		stop := o.dispatching()
+		for range 3 {
+			<-at
+		}
+		stop()
+		if failed.Load() != 1 {
+			t.Fatal("no commit of a claim failed")
+		}
+		o.wantStates("sent "+ann, "sent "+nina, "sent "+tom)
+	})
 }
