@@ -18,9 +18,6 @@ var backlog = flag.Int("backlog", 3000, "how many mails wait in the outbox of Te
 func TestF36_BacklogIsSentInOrderAndInLittleMemory(t *testing.T) {
 	t.Parallel()
 	backlog := *backlog
-	if testing.Short() {
-		backlog = min(backlog, 500)
-	}
 	each(t, func(t *testing.T, l *load) {
 		const perTicket = 10
 		settings := l.settings("one", "")

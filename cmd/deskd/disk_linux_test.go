@@ -110,9 +110,6 @@ func TestF24_ErrorsOfTheDiskLoseNothing(t *testing.T) {
 		t.Skipf("no system call can be made to fail: %v", err)
 	}
 	for call, step := range map[string]int{"pwrite64": 9, "fsync,fdatasync": 1} {
-		if testing.Short() {
-			step *= 10
-		}
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			runs, hits := 0, 0

@@ -174,9 +174,6 @@ func TestF10_FaultsOfTheLineToTheMailboxLoseAndDoubleNothing(t *testing.T) {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()
 			for from := 0; from < len(steps); from += 2 {
-				if testing.Short() && from > 0 {
-					break
-				}
 				l := newLoad(t, t.TempDir()+"/deskd.db")
 				broken := newLine(t, l.system.imap, func(nth int) (lineFault, int) {
 					if nth < 2 {

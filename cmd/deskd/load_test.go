@@ -27,9 +27,13 @@ type load struct {
 	key      []byte
 }
 
-// newLoad makes a mail server; the database is empty.
+// newLoad makes a mail server; the database is empty. Short runs, which are
+// there for the race detector, go without: it does not see into the daemons.
 func newLoad(t *testing.T, database string) *load {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long, and the daemon is a process of its own")
+	}
 	server, err := demomail.Start(demomail.Options{Lists: rosters})
 	if err != nil {
 		t.Fatal(err)
@@ -194,21 +198,12 @@ func body(raw []byte) []byte {
 	return b
 }
 
-// mailsFor is how many mails a test sends: all, or a few where time is short.
-func mailsFor(t *testing.T, full int) int {
-	t.Helper()
-	if testing.Short() {
-		return full / 5
-	}
-	return full
-}
-
 // TestF20_TwoDaemonsOnOneMailbox has two daemons share database and mailbox; the
 // one that works is killed when half is done.
 func TestF20_TwoDaemonsOnOneMailbox(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t, storetest.PostgreSQL(t))
-	n := mailsFor(t, 500)
+	const n = 500
 	settings := l.settings("one", "")
 	first := start(t, settings)
 	until(t, "the first one watches", func() bool { return strings.Contains(first.log.String(), "mailbox connected") })
@@ -234,7 +229,7 @@ func TestF20_TwoDaemonsOnOneMailbox(t *testing.T) {
 func TestF38_KilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *load) {
-		n := mailsFor(t, 200)
+		const n = 200
 		settings := l.settings("one", "")
 		const kills = 4
 		for k := range kills {
@@ -258,7 +253,7 @@ func TestF38_KilledUnderLoad(t *testing.T) {
 func TestF39_StoppedUnderLoad(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *load) {
-		n := mailsFor(t, 200)
+		const n = 200
 		settings := l.settings("one", "")
 		for range 3 {
 			d := start(t, settings)
@@ -301,7 +296,7 @@ func TestF25_DatabaseRestartedUnderLoad(t *testing.T) {
 			t.Parallel()
 			server := storetest.Start(t)
 			l := newLoad(t, server.Database(t, "desk"))
-			n := mailsFor(t, 200)
+			const n = 200
 			d := start(t, l.settings("one", ""))
 			l.send(n / 4)
 			until(t, "the daemon is at work", func() bool { return l.filed() > 0 })

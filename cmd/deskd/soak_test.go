@@ -149,10 +149,6 @@ func hostile(n int) string {
 // all is done there are as many goroutines and descriptors as before.
 func TestF42_Soak(t *testing.T) {
 	t.Parallel()
-	long := *soakTime
-	if testing.Short() {
-		long = min(long, 5*time.Second)
-	}
 	each(t, func(t *testing.T, l *load) {
 		imap, smtp := newCutter(t, l.system.imap), newCutter(t, l.system.smtp)
 		l.system.imap, l.system.smtp = imap.ln.Addr().String(), smtp.ln.Addr().String()
@@ -165,7 +161,7 @@ func TestF42_Soak(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
-		for n := 0; time.Since(began) < long; n++ {
+		for n := 0; time.Since(began) < *soakTime; n++ {
 			// As fast as it can, and not faster.
 			if len(l.sent)-l.filed() < 200 && all[len(all)-1].unsent < 500 {
 				l.send(9)
