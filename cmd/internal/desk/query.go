@@ -25,8 +25,9 @@ func (w *work) answerQuery() error {
 	o.To, o.Text = []triage.Address{{Name: w.dec.Sender.Name, Addr: to}}, ""
 	o.Public = !w.rules.Works(to)
 	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
-	some := ""                                                        // a ticket of a list
-	if why, err := w.overLimit(to, o.Kind); err != nil || why != "" { // before any work
+	some := "" // a ticket of a list
+	// Before any work:
+	if why, err := w.overLimit(to, o.Kind); err != nil || why != "" {
 		w.held = append(w.held, "no answer to "+to+": "+why)
 		return err
 	}

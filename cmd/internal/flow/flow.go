@@ -6,6 +6,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,11 @@ type Contact struct {
 // any other, not an error.
 func (r Reader) Read(ctx context.Context, now time.Time) State {
 	var s State
-	add := func(key, text string) { s.Faults = append(s.Faults, Fault{key, text}) }
+	add := func(key, text string) {
+		if !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Key == key }) {
+			s.Faults = append(s.Faults, Fault{key, text})
+		}
+	}
 	if r.Kept != nil {
 		if k := r.Kept(); !k.OK {
 			add("database", fmt.Sprintf("No mail is taken in or sent, since nothing can be kept (for %s): %s", Span(now.Sub(k.Since)), k.Err))
@@ -94,9 +99,7 @@ func (r Reader) Read(ctx context.Context, now time.Time) State {
 	}
 	beats, err := r.Source.Heartbeats(ctx)
 	if err != nil {
-		if len(s.Faults) == 0 || s.Faults[0].Key != "database" {
-			add("database", "The database does not answer: "+err.Error())
-		}
+		add("database", "The database does not answer: "+err.Error())
 		return s
 	}
 	for _, h := range beats {
