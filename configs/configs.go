@@ -120,26 +120,6 @@ type Limits struct {
 	AnswersPerHour          int           `yaml:"answers_per_hour"`         // to all addresses together
 }
 
-// AlertConfig says who is told when mail does not flow, and how.
-type AlertConfig struct {
-	After       time.Duration `yaml:"after"`   // that a fault must last
-	Mail        []string      `yaml:"mail"`    // addresses
-	From        string        `yaml:"from"`    // that of the first mailbox when the file has none
-	SMTP        SMTPSettings  `yaml:"smtp"`    // a second way out; without an address the desk's own is taken
-	Webhook     Secret        `yaml:"webhook"` // a URL; a Secret since whoever has it can write there
-	WebhookFile string        `yaml:"webhook_file"`
-	WebhookEnv  string        `yaml:"webhook_env"`
-}
-
-// Mailout gives the settings of the server that takes alerts, with the
-// password in the clear: the second way, or else that of all other mail.
-func (a AlertConfig) Mailout(s *Settings) mailout.Config {
-	if a.SMTP.Server.Address == "" {
-		return s.Mailout()
-	}
-	return a.SMTP.config()
-}
-
 // LogConfig says how the log is written.
 type LogConfig struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
