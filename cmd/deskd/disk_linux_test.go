@@ -21,6 +21,9 @@ func smallDisk(t *testing.T, mib int) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+		if os.Getenv(storetest.EnvServers) == "required" {
+			t.Fatalf("a small file system is required, which root can mount: %v", err)
+		}
 		t.Skipf("no file system can be mounted: %v", err)
 	}
 	t.Cleanup(func() {

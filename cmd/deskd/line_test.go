@@ -41,7 +41,7 @@ type line struct {
 	work  sync.WaitGroup
 	mu    sync.Mutex
 	count int
-	conns []net.Conn
+	conns map[net.Conn]bool
 }
 
 func newLine(t *testing.T, to string, fault func(nth int) (lineFault, int)) *line {
@@ -50,7 +50,7 @@ func newLine(t *testing.T, to string, fault func(nth int) (lineFault, int)) *lin
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{ln: ln, to: to, fault: fault}
+	l := &line{ln: ln, to: to, fault: fault, conns: map[net.Conn]bool{}}
 	l.work.Go(func() {
 		for {
 			conn, err := ln.Accept()
@@ -62,14 +62,25 @@ func newLine(t *testing.T, to string, fault func(nth int) (lineFault, int)) *lin
 	})
 	t.Cleanup(func() {
 		ln.Close()
-		l.mu.Lock()
-		for _, c := range l.conns {
-			c.Close()
-		}
-		l.mu.Unlock()
+		l.cut()
 		l.work.Wait()
 	})
 	return l
+}
+
+// always is one fault for all connections, at once.
+func always(f lineFault) func(int) (lineFault, int) {
+	return func(int) (lineFault, int) { return f, 0 }
+}
+
+// cut ends all connections there are, by a reset.
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
 }
 
 func (l *line) pass(client net.Conn) {
@@ -82,8 +93,14 @@ func (l *line) pass(client net.Conn) {
 	l.mu.Lock()
 	f, after := l.fault(l.count)
 	l.count++
-	l.conns = append(l.conns, client, server)
+	l.conns[client], l.conns[server] = true, true
 	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.conns, client)
+		delete(l.conns, server)
+	}()
 	hole := make(chan struct{})
 	asking := make(chan struct{})
 	go func() { // what the client says

@@ -4,13 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -20,85 +18,6 @@ var (
 	soakTime = flag.Duration("soak", 20*time.Second, "how long TestF42 keeps the daemon busy")
 	soakTo   = flag.String("soak.figures", "", "folder for figures.csv and figures.svg of TestF42")
 )
-
-// cutter passes connections on to a server, and cuts all of them when asked to.
-type cutter struct {
-	ln    net.Listener
-	to    string
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	work  sync.WaitGroup
-}
-
-func newCutter(t *testing.T, to string) *cutter {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cutter{ln: ln, to: to, conns: map[net.Conn]bool{}}
-	c.work.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.work.Go(func() { c.pass(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		c.cut()
-		c.work.Wait()
-	})
-	return c
-}
-
-func (c *cutter) pass(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", c.to)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	c.mu.Lock()
-	c.conns[client], c.conns[server] = true, true
-	c.mu.Unlock()
-	done := make(chan struct{})
-	copyTo := func(to, from net.Conn) {
-		defer func() { done <- struct{}{} }()
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := from.Read(buf)
-			if _, failed := to.Write(buf[:n]); err != nil || failed != nil {
-				to.Close()
-				return
-			}
-		}
-	}
-	go copyTo(server, client)
-	go copyTo(client, server)
-	<-done
-	client.Close()
-	server.Close()
-	<-done
-	c.mu.Lock()
-	delete(c.conns, client)
-	delete(c.conns, server)
-	c.mu.Unlock()
-}
-
-// cut ends all connections, with a reset where the system can.
-func (c *cutter) cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for conn := range c.conns {
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		conn.Close()
-	}
-}
 
 // figures are what /metrics says of the process.
 type figures struct {
@@ -150,7 +69,7 @@ func hostile(n int) string {
 func TestF42_Soak(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, l *load) {
-		imap, smtp := newCutter(t, l.system.imap), newCutter(t, l.system.smtp)
+		imap, smtp := newLine(t, l.system.imap, always(sound)), newLine(t, l.system.smtp, always(sound))
 		l.system.imap, l.system.smtp = imap.ln.Addr().String(), smtp.ln.Addr().String()
 		d := start(t, l.settings("one", ""))
 		l.send(20)
