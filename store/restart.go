@@ -16,9 +16,10 @@ import (
 // (P3); it is not counted as a cut, which only who sends can see.
 //
 // With SQLite every other process is dead, since the file is locked. With
-// PostgreSQL a process is dead when it has given no sign of life for its ttl,
-// and only those of this daemon's own name are looked at. TakeBack is that
-// sign, too: it is to be called before the first Claim, and again well within
+// PostgreSQL a process is dead when it has given no sign of life for its ttl;
+// one of another daemon's name, whose clock may differ and which may only have
+// lost the database, when it gave none for deadAfter beyond that. TakeBack is
+// that sign, too: it is to be called before the first Claim, and again well within
 // ttl for as long as a claimed mail is in hand.
 func (s *Store) TakeBack(ctx context.Context, ttl time.Duration) (int, error) {
 	var n int64
@@ -32,6 +33,10 @@ func (s *Store) TakeBack(ctx context.Context, ttl time.Duration) (int, error) {
 	}
 	return int(n), nil
 }
+
+// deadAfter is how long another daemon may be without a sign of life beyond its
+// ttl.
+const deadAfter = 2 * time.Minute
 
 // clockHorizon is further ahead than any time that is set here for something
 // to be done: what lies beyond was set before the clock went back (F29).
@@ -55,11 +60,11 @@ func (tx *Tx) takeBack(ttl time.Duration) (int64, error) {
 	if err := insert(tx, &life, renew); err != nil {
 		return 0, err
 	}
-	if err := tx.exec("DELETE FROM leases WHERE name LIKE 'sender:%' AND until_at <= ?", now); err != nil {
+	if err := tx.exec("DELETE FROM leases WHERE name LIKE 'sender:%' AND (until_at <= ? AND owner = ? OR until_at <= ?)",
+		now, text(s.owner), at(tx.now.Add(-deadAfter))); err != nil {
 		return 0, err
 	}
-	return tx.affect(free+"lease_owner = ? AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.name = 'sender:' || outbox.lease_session)",
-		now, now, text(s.owner))
+	return tx.affect(free+"NOT EXISTS (SELECT 1 FROM leases l WHERE l.name = 'sender:' || outbox.lease_session)", now, now)
 }
 
 // TakeBackOwn frees what this process has claimed and does not have in hand,

@@ -29,6 +29,7 @@ func TestF35RestartTakesClaimedMailsBack(t *testing.T) {
 		"sqlite":                {storetest.SQLite, []life{{"desk1", 0, 1}}},
 		"sqlite, new host name": {storetest.SQLite, []life{{"desk2", 0, 1}}},
 		"postgres":              {storetest.PostgreSQL, []life{{"desk1", 0, 0}, {"desk2", time.Minute, 0}, {"desk1", time.Minute, 1}}},
+		"postgres, by another":  {storetest.PostgreSQL, []life{{"desk2", 3*time.Minute - time.Second, 0}, {"desk2", 3 * time.Minute, 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
