@@ -92,7 +92,7 @@ func (l *load) settled() {
 // patient is until with the time that a takeover or a restart may take.
 func patient(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for range 4 {
+	for range 6 {
 		end := time.Now().Add(patience)
 		for time.Now().Before(end) {
 			if so() {
