@@ -720,20 +720,29 @@ func TestF37MailsToOneAddressAboutOneTicketKeepTheirOrder(t *testing.T) {
 }
 
 // A claim that took effect although its commit ended in an error leaves nobody
-// waiting for the end of its lease.
+// waiting for the end of its lease; what the other sender has in hand stays there.
 func TestF26ClaimOfUnknownOutcomeIsTakenBack(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		server := mailouttest.Start(t, mailouttest.Options{})
-		at, behave := reached(mailouttest.Dot, func(mailouttest.Event) mailouttest.Do { return mailouttest.Do{} })
-		server.Behave(behave)
-		var claims, failed atomic.Int64
+		var claims, failed, dots atomic.Int64
+		at, release := make(chan struct{}, 100), make(chan struct{})
+		server.Behave(func(e mailouttest.Event) mailouttest.Do {
+			if e.Step == mailouttest.Dot {
+				first := dots.Add(1) == 1
+				at <- struct{}{}
+				if first {
+					<-release
+				}
+			}
+			return mailouttest.Do{}
+		})
 		o := open(t, url, withServer(server), func(s *setup) {
 			s.store.Wrap = storetest.Wrap(storetest.Hooks{After: func(op storetest.Op, query string) error {
 				if strings.HasPrefix(query, "WITH candidates") {
 					claims.Add(1)
 				}
-				if op == storetest.Commit && claims.Load() == 1 && failed.CompareAndSwap(0, 1) {
+				if op == storetest.Commit && claims.Load() == 2 && failed.CompareAndSwap(0, 1) {
 					return io.ErrUnexpectedEOF
 				}
 				return nil
@@ -741,12 +750,17 @@ func TestF26ClaimOfUnknownOutcomeIsTakenBack(t *testing.T) {
 		})
 		o.deliver(letter(ann, "vpn", "x"))
 		stop := o.dispatching()
-		for range 3 {
+		for range 3 { // the second and the third while the first is in hand
 			<-at
 		}
+		close(release)
+		server.Wait(t, 3)
 		stop()
 		if failed.Load() != 1 {
 			t.Fatal("no commit of a claim failed")
+		}
+		if n := len(server.Mails()); n != 3 {
+			t.Errorf("%d mails were taken, want each once", n)
 		}
 		o.wantStates("sent "+ann, "sent "+nina, "sent "+tom)
 	})
