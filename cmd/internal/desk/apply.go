@@ -110,7 +110,6 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 		}
 	}
 	if len(numbers) == 0 {
-		k.merged = map[ticket.Number]ticket.Number{}
 		return k, nil
 	}
 	if err := k.lookUpTickets(tx, numbers); err != nil {
