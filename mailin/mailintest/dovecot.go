@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"deskd/configs/porttest"
 )
 
 // DovecotOptions say how a Dovecot differs from the plain one.
@@ -70,7 +72,7 @@ func Dovecot(t testing.TB, o DovecotOptions) *DovecotServer {
 	if err := os.Chown(d.Home, owner.uid, owner.gid); err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
+	ports := []string{porttest.Free(t), porttest.Free(t), porttest.Free(t)}
 	d.IMAP, d.LMTP = address(ports[0]), address(ports[1])
 	if o.CertFile != "" {
 		d.TLS = address(ports[2])
@@ -245,19 +247,3 @@ func missing(t testing.TB, what string) {
 }
 
 func address(port string) string { return net.JoinHostPort("127.0.0.1", port) }
-
-// freePorts finds ports that nobody listens on.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var ports []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		ports = append(ports, port)
-	}
-	return ports
-}

@@ -2,6 +2,7 @@ package mailouttest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"deskd/configs/porttest"
 )
 
 // Places of Debian's postfix package.
@@ -72,7 +75,11 @@ func Postfix(t testing.TB, o PostfixOptions) *PostfixServer {
 		t.Fatalf("postfix: %v", err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &PostfixServer{Outside: freePort(t), Submission: freePort(t), Dir: dir, t: t}
+	p := &PostfixServer{
+		Outside:    net.JoinHostPort("127.0.0.1", porttest.Free(t)),
+		Submission: net.JoinHostPort("127.0.0.1", porttest.Free(t)),
+		Dir:        dir, t: t,
+	}
 	if o.AuthSocket == "" && len(o.Logins) > 0 {
 		o.AuthSocket = "inet:" + startAuth(t, o.Logins)
 	}
@@ -245,6 +252,8 @@ func (p *PostfixServer) start() {
 		"-e", "1200") // seconds, should the test die without its cleanup
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "MAIL_CONFIG=" + p.Dir}
+	var out bytes.Buffer // what it says before it has a log
+	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("postfix: %v", err)
 	}
@@ -267,7 +276,7 @@ func (p *PostfixServer) start() {
 			select {
 			case <-tick.C:
 			case <-ended:
-				p.t.Fatalf("postfix ended:\n%s", p.Log())
+				p.t.Fatalf("postfix ended: %v\n%s\n%s", cmd.ProcessState, out.Bytes(), p.Log())
 			case <-limit:
 				p.t.Fatalf("postfix does not answer:\n%s", p.Log())
 			}
@@ -343,16 +352,6 @@ func answerAuth(c net.Conn, logins map[string]string) {
 			fmt.Fprintf(c, "FAIL\t%s\n", f[1])
 		}
 	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("free port: %v", err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func write(t testing.TB, dir, name, text string) {

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,6 +24,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"deskd/configs/porttest"
 )
 
 // Environment variables that steer which server is used.
@@ -126,6 +127,7 @@ type Postgres struct {
 	bin     string // folder of its programs
 	dir     string
 	port    int
+	release func() // gives the port back
 	durable bool
 	as      *syscall.SysProcAttr // the user that it runs as
 	command *exec.Cmd
@@ -199,20 +201,19 @@ func run(bin, dir string, durable bool) (*Postgres, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	for range 3 { // the port may be taken meanwhile
-		port, err := freePort()
-		if err != nil {
-			return nil, err
-		}
-		p := &Postgres{
-			url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
-			bin: bin, dir: dir, port: port, durable: durable, as: as,
-		}
-		if err := p.launch(); err == nil {
-			return p, nil
-		}
+	port, release, err := porttest.Take()
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("postgres did not start")
+	p := &Postgres{
+		url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
+		bin: bin, dir: dir, port: port, release: release, durable: durable, as: as,
+	}
+	if err := p.launch(); err != nil {
+		release()
+		return nil, err
+	}
+	return p, nil
 }
 
 // launch starts the server's program on its cluster.
@@ -335,6 +336,7 @@ func (p *Postgres) stop() {
 		}
 		p.stdin.Close()
 		_ = p.command.Wait()
+		p.release()
 		os.RemoveAll(p.dir)
 	})
 }
@@ -350,13 +352,4 @@ func programs() (string, error) {
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1]), nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
