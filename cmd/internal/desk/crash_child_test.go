@@ -250,6 +250,13 @@ func (p pointed) Filed(ctx context.Context, box mailin.Box, uids []uint32) error
 	return err
 }
 
+func (p pointed) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy) ([]uint32, error) {
+	p.reached("before Missing")
+	uids, err := p.Desk.Missing(ctx, box, copies)
+	p.reached("after Missing")
+	return uids, err
+}
+
 func (p pointed) Gone(ctx context.Context, box mailin.Box, uids []uint32) error {
 	p.reached("before Gone")
 	err := p.Desk.Gone(ctx, box, uids)

@@ -59,11 +59,18 @@ func (s *scenario) left(d death) {
 		kept = mailsBefore
 	}
 	all := state{mailsIn + kept, mailsBefore, mailsBefore + mailsIn, mailsIn, ticketsBefore + ticketsIn, noticesBefore + noticesIn, noticesBefore + d.sent}
+	before := state{mailsIn + kept, mailsBefore, mailsBefore, 0, ticketsBefore, noticesBefore, noticesBefore + d.sent}
 	want := map[remains]state{
-		untouched: {mailsIn + kept, mailsBefore, mailsBefore, 0, ticketsBefore, noticesBefore, noticesBefore + d.sent},
-		decided:   all, copied: all, moved: all, filed: all,
+		untouched: before, stranded: before, returning: before,
+		decided: all, copied: all, moved: all, filed: all,
 	}
 	switch w := want[d.leaves]; d.leaves {
+	case stranded:
+		w.Inbox, w.Done = kept, mailsBefore+mailsIn
+		want[stranded] = w
+	case returning:
+		w.Done = mailsBefore + mailsIn
+		want[returning] = w
 	case either:
 		got.Inbox, got.Done, got.Unfiled = all.Inbox, all.Done, all.Unfiled
 		want[either] = all

@@ -163,17 +163,8 @@ func (s *scenario) send(from, subject, text string, re *mail.Message) {
 // remove takes a mail out of the desk's folder, as a person can.
 func (s *scenario) remove(uid imap.UID) {
 	s.t.Helper()
-	c, err := imapclient.DialInsecure(s.server.IMAPAddr(), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	c := s.inbox()
 	defer c.Close()
-	if err := c.Login(support, "demo").Wait(); err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
-		s.t.Fatal(err)
-	}
 	mark := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 	if err := c.Store(imap.UIDSetNum(uid), mark, nil).Close(); err != nil {
 		s.t.Fatal(err)
@@ -181,6 +172,33 @@ func (s *scenario) remove(uid imap.UID) {
 	if err := c.Expunge().Close(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// strand files all that lies in the desk's folder, as a desk has done whose
+// database is gone, and of whose last copy this one lives.
+func (s *scenario) strand() {
+	s.t.Helper()
+	c := s.inbox()
+	defer c.Close()
+	if _, err := c.Move(imap.UIDSet{{Start: 1}}, "Done").Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// inbox opens the desk's folder beside the desk.
+func (s *scenario) inbox() *imapclient.Client {
+	s.t.Helper()
+	c, err := imapclient.DialInsecure(s.server.IMAPAddr(), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := c.Login(support, "demo").Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
 }
 
 // process is a life in a process of its own.

@@ -48,6 +48,8 @@ const (
 	moved                    // the originals are out of the way, and the desk has not heard of it
 	filed                    // the originals are filed
 	either                   // decided, and filed or not
+	stranded                 // the originals are filed, and the database knows nothing of them (F21)
+	returning                // they lie in both folders, and the database knows nothing of them
 )
 
 // death is one row of the crash matrix.
@@ -59,6 +61,7 @@ type death struct {
 	smtp    *blow  // or the SMTP server
 	stop    string // it is told to stop at this point before, or onTheWire, and dies within its grace
 	fresh   bool   // it was never started before, and has one mail to take
+	older   bool   // its database is older than its mailbox: the mails are filed already
 	tls     bool   // the mail server speaks TLS
 	server  demomail.Options
 	leaves  remains
@@ -218,6 +221,32 @@ var (
 	}
 )
 
+// takingBack dies where a desk brings back what is filed and unknown to its
+// database.
+var takingBack = []death{
+	{name: "what is filed asked for", older: true, imap: at(`(?i)^\S+ EXAMINE`, asked), leaves: stranded},
+	{name: "what is filed opened", older: true, imap: at(`(?i)^\S+ EXAMINE`, answered), leaves: stranded},
+	{name: "fields of what is filed asked", older: true, imap: at(`(?i)^\S+ UID FETCH .*HEADER\.FIELDS`, asked), leaves: stranded},
+	{name: "in the fields of what is filed", older: true, imap: at(`(?i)^\S+ UID FETCH .*HEADER\.FIELDS`, 500), leaves: stranded},
+	{name: "fields of what is filed answered", older: true, imap: at(`(?i)^\S+ UID FETCH .*HEADER\.FIELDS`, answered), leaves: stranded},
+	{name: "before Missing", older: true, point: "before Missing", leaves: stranded},
+	{name: "before numbers are left out", older: true, point: "before write of event", leaves: stranded},
+	{name: "before the numbers left out are committed", older: true, point: "before commit of event", leaves: stranded},
+	{name: "after the numbers left out are committed", older: true, point: "after commit of event", leaves: stranded},
+	{name: "after Missing", older: true, point: "after Missing", leaves: stranded},
+	{name: "what is filed opened for changes", older: true, imap: nth(2, at(`(?i)^\S+ SELECT`, answered)), leaves: stranded},
+	{name: "MOVE back asked", older: true, imap: at(`(?i)^\S+ UID MOVE`, asked), leaves: stranded},
+	{name: "MOVE back answered", older: true, imap: at(`(?i)^\S+ UID MOVE`, answered)},
+	{name: "folder opened after MOVE back", older: true, imap: nth(3, at(`(?i)^\S+ SELECT`, answered))},
+	{name: "MOVE after MOVE back asked", older: true, imap: nth(2, at(`(?i)^\S+ UID MOVE`, asked)), leaves: decided},
+	{name: "MOVE after MOVE back answered", older: true, imap: nth(2, at(`(?i)^\S+ UID MOVE`, answered)), leaves: moved},
+	{name: "COPY back asked", older: true, server: plain, imap: at(`(?i)^\S+ UID COPY`, asked), leaves: stranded},
+	{name: "COPY back answered", older: true, server: plain, imap: at(`(?i)^\S+ UID COPY`, answered), leaves: returning, copies: true},
+	{name: "STORE back asked", older: true, server: plain, imap: at(`(?i)^\S+ UID STORE`, asked), leaves: returning, copies: true},
+	{name: "STORE back answered", older: true, server: plain, imap: at(`(?i)^\S+ UID STORE`, answered), leaves: returning, copies: true},
+	{name: "EXPUNGE back answered", older: true, server: plain, imap: at(`(?i)^\S+ UID EXPUNGE`, answered)},
+}
+
 func TestF28_KilledWhileTheSchemaGrowsTheDeskGoesOnWithIt(t *testing.T) {
 	t.Parallel()
 	dieAndFinish(t, migrating)
@@ -241,6 +270,11 @@ func TestF30_KilledWhileSendingTheDeskSendsTheSameBytesAgain(t *testing.T) {
 func TestF39_KilledWhileItStopsTheDeskLeavesNoHalfState(t *testing.T) {
 	t.Parallel()
 	dieAndFinish(t, whileStopping)
+}
+
+func TestF21_KilledWhileItTakesMailBackTheDeskDoesSoAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	dieAndFinish(t, takingBack)
 }
 
 // dieAndFinish dies each death on both databases.
@@ -273,6 +307,9 @@ func (d death) run(t *noted, url string, _ int, got *result) {
 		s.die(d)
 	}
 	s.begin()
+	if d.older {
+		s.strand()
+	}
 	if !d.fresh {
 		s.die(d)
 		s.left(d)
@@ -320,6 +357,9 @@ func atRandom(t *noted, url string, seed int, got *result) {
 	o := demomail.Options{NoMove: rng.IntN(2) == 0}
 	s := newScenario(t, url, o)
 	defer s.tell(got)
+	if seed%3 == 0 { // its database is older than its mailbox
+		s.strand()
+	}
 	owed := map[string]int{}
 	lives := 1 + rng.IntN(2)
 	for i := range lives {

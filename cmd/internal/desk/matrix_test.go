@@ -46,7 +46,7 @@ const (
 // points are the lines that are run equally often.
 func points() []way {
 	var out []way
-	for _, deaths := range [][]death{migrating, beforeDeciding, beforeFiling, whileSending, whileStopping} {
+	for _, deaths := range [][]death{migrating, beforeDeciding, beforeFiling, whileSending, whileStopping, takingBack} {
 		for _, d := range deaths {
 			out = append(out, way{d.name, d.run})
 		}
