@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"regexp"
 	"strings"
@@ -87,6 +88,19 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(nil, s.EndHandling(ctx, []int64{in.ID}, "x"))
 	try(nil, s.Filed(ctx, in.Mailbox, 1, []uint32{1}))
 	try(nil, s.Gone(ctx, in.Mailbox, 1, []uint32{1}))
+	sum := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+	try(s.AskSignIn(ctx, SignIn{Addr: "a@b", Client: "c", Request: sum(1), Link: sum(2), Code: sum(3)}))
+	try(s.AskSignIn(ctx, SignIn{Addr: "a@b", Client: "c", Request: sum(4), Link: sum(5), Code: sum(6)}))
+	try(s.SpendCode(ctx, sum(1), sum(9), NewSession{Token: sum(7)}))
+	signedIn, err := s.SpendCode(ctx, sum(1), sum(3), NewSession{Token: sum(7)})
+	try(nil, err)
+	try(s.SpendLink(ctx, sum(5), NewSession{Token: sum(8)}))
+	try(s.SeeSession(ctx, signedIn.ID, sum(9)))
+	try(s.SessionOf(ctx, sum(7)))
+	try(s.SessionOf(ctx, sum(9)))
+	try(s.Sessions(ctx, "a@b"))
+	try(nil, s.EndSession(ctx, "a@b", signedIn.ID))
+	try(s.HasPart(ctx, []string{"a@b"}))
 	lease, err := s.Acquire(ctx, "l", time.Minute)
 	try(nil, err)
 	try(nil, s.Renew(ctx, lease, time.Minute))
