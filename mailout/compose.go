@@ -52,6 +52,7 @@ var forms = map[Kind]form{
 	TakenNotice:     {auto: "auto-generated", bulk: true},
 	Alert:           {auto: "auto-generated", public: true},
 	RoundTrip:       {auto: "auto-generated", bulk: true, public: true},
+	SignIn:          {auto: "auto-generated", public: true},
 }
 
 // Bounds of what goes into a mail.
@@ -206,6 +207,8 @@ func (m *Mailer) subject(o Occasion, l *language) string {
 		s = l.say("The desk needs a look")
 	case o.Kind == RoundTrip:
 		s = l.say("Does this come back?")
+	case o.Kind == SignIn:
+		s = l.say("Your link to sign in")
 	}
 	if tag := m.tag(o.Ticket); tag != "" {
 		s = tag + " " + s
@@ -249,18 +252,19 @@ type view struct {
 	Due                           string // date and time; empty: none
 	Public                        bool   // for somebody who is no technician
 	Undo                          bool   // something was changed that can be taken back
+	Code                          string // to sign in with
 	Faults                        []triage.CommandError
 	OneFault                      bool
 	Links                         links
 }
 
 // links are the addresses in a notice that may be followed.
-type links struct{ Take, InProgress, Resolve, Reply, page string }
+type links struct{ Take, InProgress, Resolve, Reply, SignIn, page string }
 
 // known gives the set of them.
 func (l links) known() map[string]bool {
 	all := map[string]bool{}
-	for _, address := range []string{l.Take, l.InProgress, l.Resolve, l.Reply, l.page} {
+	for _, address := range []string{l.Take, l.InProgress, l.Resolve, l.Reply, l.SignIn, l.page} {
 		if address != "" {
 			all[address] = true
 		}
@@ -354,6 +358,7 @@ func (m *Mailer) render(o Occasion, l *language) (string, links, error) {
 		}
 		v.Links.page = v.Page
 	}
+	v.Links.SignIn, v.Code = o.Link, o.Code
 	text, err := m.wording.write(l.code, o.Kind, v)
 	return text, v.Links, err
 }

@@ -28,7 +28,7 @@ var german = &language{
 		"acknowledgement": "Eingangsbestätigung", "team notice": "Nachricht an das Team", "reply": "Antwort", "status notice": "Statusnachricht",
 		"answer notice": "Nachricht über die Antwort", "note notice": "Nachricht über die Notiz", "assign notice": "Nachricht über die Zuweisung",
 		"move notice": "Nachricht an das neue Team", "merge notice": "Nachricht über die Zusammenführung", "taken notice": "Nachricht über die Übernahme",
-		"alert": "Warnung", "round trip": "Rundlauf",
+		"alert": "Warnung", "round trip": "Rundlauf", "sign in": "Anmeldung",
 		"due notice": "Erinnerung", "command error": "Fehlermeldung", "reply failed": "Fehlermeldung", "transcript": "Protokoll", "answer": "Auskunft", "challenge": "Rückfrage",
 		"command-error": "Fehlermeldung", "status-notice": "Statusnachricht",
 
@@ -37,7 +37,8 @@ var german = &language{
 		// Subjects.
 		"We have your request": "Wir haben Ihre Anfrage", "Was this you?": "Waren Sie das?", "Your question to the desk": "Ihre Frage an den Service Desk",
 		"The desk needs a look": "Der Service Desk braucht einen Blick", "Does this come back?": "Kommt das zurück?",
-		"Wrong at present:": "Derzeit gestört:", "Mended since:": "Seither behoben:",
+		"Your link to sign in": "Ihr Link zum Anmelden",
+		"Wrong at present:":    "Derzeit gestört:", "Mended since:": "Seither behoben:",
 
 		// Sentences to requesters.
 		"somebody is working on your request.":                                                                                       "Ihre Anfrage ist in Bearbeitung.",

@@ -208,6 +208,7 @@ const (
 	TakenNotice     Kind = "taken-notice"    // to the team: somebody has the ticket now, nobody else need begin
 	Alert           Kind = "alert"           // to administrators: mail does not flow, or does so again
 	RoundTrip       Kind = "round-trip"      // to the desk itself: does it come back?
+	SignIn          Kind = "sign-in"         // to somebody who wants to sign in on the page
 )
 
 // TicketView is as much of a ticket as its mails show.
@@ -256,6 +257,7 @@ type Occasion struct {
 	Told            []string              // for Transcript: who was written to
 	Sections        []Section             // for Answer, Challenge and Alert
 	Public          bool                  // an Answer to somebody who is no technician
+	Link, Code      string                // for SignIn: the address to open, and what can be typed instead
 	InReplyTo       string                // without angle brackets, as all ids here
 	References      []string              // oldest first
 	Attachments     []Attachment          // sent along
