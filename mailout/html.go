@@ -40,7 +40,7 @@ const (
 	styleKeys   = `margin:0 0 8px;border-collapse:separate;border-spacing:0;font-size:15px;`
 	styleKey    = `padding:0;border-radius:6px;background-color:#1f5fbf;mso-padding-alt:9px 16px;`
 	styleGap    = `width:8px;height:8px;font-size:8px;line-height:8px;`
-	styleAnchor = `display:block;padding:9px 16px;color:#ffffff;text-decoration:none;font-weight:bold;`
+	styleAnchor = `display:block;padding:9px 16px;white-space:nowrap;color:#ffffff;text-decoration:none;font-weight:bold;`
 )
 
 // shape is what a run of lines looks like.
