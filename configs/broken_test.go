@@ -167,7 +167,7 @@ func brokenSettings(add string) []brokenRow {
 			"12:27: authentication.network: a group of settings stands where one value belongs; write true or false",
 		}},
 		{"list for group", add, "page: [a]\n", []string{
-			"11:7: page: a list stands where settings belong; write them beneath, indented: listen, monitor, hosts, url",
+			"11:7: page: a list stands where settings belong; write them beneath, indented: listen, tls_cert_file, tls_key_file, behind_proxy, proxies, user_header, monitor, hosts, url",
 		}},
 		{"text for flag", add, "authentication: {network: yes}\n", []string{
 			`11:27: authentication.network: "yes" is neither true nor false; write one of these`,
@@ -358,7 +358,17 @@ func brokenSettings(add string) []brokenRow {
 			`11:12: time_zone: "Local" is no time zone; write its IANA name, such as Europe/Vienna or UTC`,
 		}},
 		{"page for the world", add, "page: {listen: '0.0.0.0:80'}\n", []string{
-			`11:16: page.listen: other machines reach "0.0.0.0:80", and the page has no sign-in yet; write 127.0.0.1:80, and reach it through a tunnel or a proxy that asks who is there`,
+			`11:16: page.listen: other machines reach "0.0.0.0:80", and could read along; write tls_cert_file and tls_key_file, or 127.0.0.1:80 with a web server before it and behind_proxy: true`,
+		}},
+		{"page for the world without a name", add, "page: {listen: '0.0.0.0:80', behind_proxy: true}\n", []string{
+			"11:7: page.url: missing; write where people find the page, such as https://desk.example.org: the links to sign in lead there",
+		}},
+		{"half a certificate", add, "page: {tls_cert_file: page.pem}\n", []string{
+			"11:23: page.tls_cert_file: page.pem does not exist; create it, or mend the path",
+		}},
+		{"bad proxies", add, "page: {proxies: [desk], user_header: 'X User'}\n", []string{
+			`11:18: page.proxies[0]: "desk" is no address; write one such as 10.0.0.7, or a network such as 10.0.0.0/24`,
+			`11:38: page.user_header: "X User" is no name of a header field; write one such as X-Forwarded-User`,
 		}},
 		{"bad listen", add, "page: {listen: 8080}\n", []string{
 			`11:16: page.listen: "8080" is not host:port; write 127.0.0.1:8080, or "" for no page`,

@@ -1,8 +1,10 @@
 package configs
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"maps"
 	"net"
 	"net/mail"
@@ -369,9 +371,9 @@ func (c *checker) strict() {
 	}
 }
 
-// listener checks an address that the daemon listens on. Other machines reach
-// none of them as long as nobody is asked who they are (T43).
-func (c *checker) listener(key, addr, example, none, risk string) {
+// listener checks an address that the daemon listens on, and that other
+// machines do not reach unless remote says that they may (T43).
+func (c *checker) listener(key, addr, example, none, remedy string, remote bool) {
 	if addr == "" || c.about(key) {
 		return
 	}
@@ -379,15 +381,33 @@ func (c *checker) listener(key, addr, example, none, risk string) {
 	_, portErr := strconv.ParseUint(port, 10, 16)
 	if err != nil || portErr != nil || host != "" && net.ParseIP(host) == nil && !isHostName(host) {
 		c.add(key, "%q is not host:port; write %s, or \"\" for %s", addr, example, none)
-	} else if !loopback(addr) {
-		c.add(key, "other machines reach %q, %s; write 127.0.0.1:%s, and reach it through a tunnel or a proxy that asks who is there", addr, risk, port)
+	} else if !remote && !loopback(addr) {
+		c.add(key, "other machines reach %q, %s", addr, strings.ReplaceAll(remedy, "PORT", port))
 	}
 }
 
 func (c *checker) page() {
 	p := &c.s.Page
-	c.listener("page.listen", p.Listen, "127.0.0.1:8080", "no page", "and the page has no sign-in yet")
-	c.listener("page.monitor", p.Monitor, "127.0.0.1:9090", "the page's own", "and nobody is asked who they are")
+	c.pageTLS(p)
+	c.listener("page.listen", p.Listen, "127.0.0.1:8080", "no page",
+		"and could read along; write tls_cert_file and tls_key_file, or 127.0.0.1:PORT with a web server before it and behind_proxy: true", p.CertFile != "" || p.BehindProxy || c.about("page.tls_cert_file"))
+	c.listener("page.monitor", p.Monitor, "127.0.0.1:9090", "the page's own",
+		"and nobody is asked who they are; write 127.0.0.1:PORT, and reach it through a tunnel or a proxy that asks who is there", false)
+	if p.Listen != "" && !loopback(p.Listen) && p.URL == "" && !c.about("page.listen") && !c.about("page.url") {
+		c.add("page.url", "missing; write where people find the page, such as https://desk.example.org: the links to sign in lead there")
+	}
+	for i, s := range p.Proxies {
+		if key := "page.proxies[" + strconv.Itoa(i) + "]"; !c.about(key) {
+			if _, err := network(s); err != nil {
+				c.add(key, "%q is no address; write one such as 10.0.0.7, or a network such as 10.0.0.0/24", s)
+			}
+		}
+	}
+	if h := p.UserHeader; h != "" && !c.about("page.user_header") && strings.IndexFunc(h, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) >= 0 {
+		c.add("page.user_header", "%q is no name of a header field; write one such as X-Forwarded-User", h)
+	}
 	for i, h := range p.Hosts {
 		name := h
 		if host, port, err := net.SplitHostPort(h); err == nil {
@@ -406,6 +426,42 @@ func (c *checker) page() {
 			return
 		}
 		p.URL = strings.TrimRight(p.URL, "/")
+	}
+}
+
+// pageTLS checks the page's certificate and its key, and makes their paths
+// absolute.
+func (c *checker) pageTLS(p *PageConfig) {
+	for _, f := range []struct {
+		key, other string
+		file       *string
+		secret     bool
+	}{{"page.tls_cert_file", p.KeyFile, &p.CertFile, false}, {"page.tls_key_file", p.CertFile, &p.KeyFile, true}} {
+		if *f.file == "" {
+			if f.other != "" && !c.about("page.tls_cert_file") {
+				c.add(f.key, "missing; a certificate and its key go together")
+			}
+			continue
+		}
+		path, err := c.path(*f.file)
+		if err == nil {
+			*f.file = path
+			var info fs.FileInfo
+			if info, err = os.Stat(path); err != nil {
+				err = fileError(path, err)
+			} else if f.secret {
+				err = private(path, info.Mode())
+			}
+		}
+		if err != nil {
+			c.fail(f.key, err)
+		}
+	}
+	if p.CertFile == "" || p.KeyFile == "" || c.about("page.tls_cert_file") || c.about("page.tls_key_file") {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile); err != nil {
+		c.add("page.tls_cert_file", "%s; name a certificate in PEM form, and the key that belongs to it", strings.TrimPrefix(err.Error(), "tls: "))
 	}
 }
 

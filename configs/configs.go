@@ -12,6 +12,7 @@ import (
 	_ "embed"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,10 +97,40 @@ type SMTPSettings struct {
 
 // PageConfig is the status page.
 type PageConfig struct {
-	Listen  string   `yaml:"listen"`  // host:port; empty: no page
-	Monitor string   `yaml:"monitor"` // host:port that answers monitors alone; empty: the page does
-	Hosts   []string `yaml:"hosts"`   // further names that browsers may call it by, beside loopback ones and that in URL (T39)
-	URL     string   `yaml:"url"`     // where people find it, for links in mail; no slash at the end
+	Listen      string   `yaml:"listen"`        // host:port; empty: no page
+	CertFile    string   `yaml:"tls_cert_file"` // PEM; with it the page speaks TLS. An absolute path once loaded, as is the next
+	KeyFile     string   `yaml:"tls_key_file"`
+	BehindProxy bool     `yaml:"behind_proxy"` // browsers reach it over TLS through a web server before it
+	Proxies     []string `yaml:"proxies"`      // addresses or networks from which that one asks; this machine's
+	UserHeader  string   `yaml:"user_header"`  // field in which it says who is signed in there; empty: nobody is believed
+	Monitor     string   `yaml:"monitor"`      // host:port that answers monitors alone; empty: the page does
+	Hosts       []string `yaml:"hosts"`        // further names that browsers may call it by, beside loopback ones and that in URL (T39)
+	URL         string   `yaml:"url"`          // where people find it, for links in mail; no slash at the end
+}
+
+// Secure says whether browsers reach the page over TLS alone.
+func (p PageConfig) Secure() bool {
+	return p.CertFile != "" || p.BehindProxy || strings.HasPrefix(p.URL, "https:")
+}
+
+// Networks are the Proxies: none where no web server stands before the page.
+func (p PageConfig) Networks() []netip.Prefix {
+	var list []netip.Prefix
+	for _, s := range p.Proxies {
+		if n, err := network(s); err == nil && (p.BehindProxy || p.UserHeader != "") {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// network reads an address, or one of a network with the length of its prefix.
+func network(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		ip = ip.Unmap().WithZone("")
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
 }
 
 // Limits bound what a mail may cost and how much is sent that nobody wrote.
@@ -129,7 +160,7 @@ type LogConfig struct {
 // defaults is a settings file that says nothing.
 func defaults() *Settings {
 	return &Settings{
-		Page:            PageConfig{Listen: "127.0.0.1:8080"},
+		Page:            PageConfig{Listen: "127.0.0.1:8080", Proxies: []string{"127.0.0.1", "::1"}},
 		Name:            "IT Service Desk",
 		SubjectPrefix:   "IT",
 		TimeZone:        "UTC",

@@ -311,6 +311,18 @@ func (tx *Tx) Cancel(id int64) error { return tx.move(id, cancel, time.Time{}) }
 // zero: never.
 func (tx *Tx) SendAgain(id int64, giveUp time.Time) error { return tx.move(id, again, giveUp) }
 
+// Immovable says that the state of a row of the outbox does not allow what was
+// asked for.
+type Immovable struct {
+	ID    int64
+	State State
+	Wish  string // "cancelled", "sent again"
+}
+
+func (e *Immovable) Error() string {
+	return fmt.Sprintf("row %d of the outbox is %s: it cannot be %s", e.ID, e.State, e.Wish)
+}
+
 func (tx *Tx) move(id int64, st step, giveUp time.Time) error {
 	if err := tx.flush(); err != nil {
 		return err
@@ -325,7 +337,7 @@ func (tx *Tx) move(id int64, st step, giveUp time.Time) error {
 	from := State(rows[0].State)
 	to, ok := moves()[from][st]
 	if !ok {
-		return fmt.Errorf("row %d of the outbox is %s: it cannot be %s", id, from, map[step]string{cancel: "cancelled", again: "sent again"}[st])
+		return &Immovable{id, from, map[step]string{cancel: "cancelled", again: "sent again"}[st]}
 	}
 	if to == Queued {
 		err = tx.exec("UPDATE outbox SET state = 'queued', due_at = ?, give_up_at = ?, attempts = 0, cuts = 0 WHERE id = ?",

@@ -129,6 +129,9 @@ func (r *Rules) Works(addr string) bool {
 	return r.technicians[addr] || r.admins[addr]
 }
 
+// Administers says whether the address is that of an administrator now (T11).
+func (r *Rules) Administers(addr string) bool { return r.admins[r.Canonical(addr)] }
+
 // DefaultTeam is the team of tickets that no rule speaks about.
 func (r *Rules) DefaultTeam() string { return r.p.DefaultTeam }
 

@@ -157,6 +157,7 @@ func (d *daemon) ask(t *testing.T, host, path string) (int, string) {
 		t.Fatal(err)
 	}
 	r.Host = host
+	r.Header.Set("X-Test-User", "root@example.com")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

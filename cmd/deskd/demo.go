@@ -36,6 +36,9 @@ var demoTeams = []struct {
 	{"System Administrator", "sysadmin@example.com", []string{"sofia@example.com", "stefan@example.com"}},
 }
 
+// demoAdministrator sees all of the page.
+const demoAdministrator = "admin@example.com"
+
 // demoMark begins a settings file that the demo wrote and may write again.
 const demoMark = "# Settings of deskd's demo."
 
@@ -61,6 +64,7 @@ teams:
       - {{.}}
 {{- end}}
 {{- end}}
+administrators: [{{.Administrator}}]
 authentication:
   servers: [demo.example.com]
 page:
@@ -74,7 +78,7 @@ key_file: deskd.key
 // Run starts the mail server and the desk, delivers some mails and says what
 // to do next.
 func (c *demoCmd) Run(e env) (err error) {
-	ln, err := listen("--http", c.HTTP, "after --http")
+	ln, err := listen("--http", c.HTTP, "after --http", false)
 	if err != nil {
 		return err
 	}
@@ -115,11 +119,16 @@ func (c *demoCmd) Run(e env) (err error) {
 		return err
 	}
 	log := newLog(s.Log, logTo)
-	return serve(e.ctx, s, ln, log, func(page string) {
+	return serve(e.ctx, s, ln, log, func(page string, link linkMaker) {
 		if err := deliverSamples(e.ctx, mail, log); err != nil {
 			log.Error("sample mails not delivered", "err", err)
 		}
-		c.welcome(e.out, page, path, mail)
+		signIn, err := link(demoAdministrator)
+		if err != nil {
+			log.Error("no link to sign in", "err", err)
+			signIn = page
+		}
+		c.welcome(e.out, signIn, path, mail)
 	})
 }
 
@@ -155,7 +164,7 @@ func (c *demoCmd) writeSettings(dir, http, smtp, imap string) (string, error) {
 		return "", fmt.Errorf("--dir: %w", err)
 	}
 	var b bytes.Buffer
-	err = demoSettings.Execute(&b, map[string]any{"HTTP": http, "SMTP": smtp, "IMAP": imap, "Teams": demoTeams})
+	err = demoSettings.Execute(&b, map[string]any{"HTTP": http, "SMTP": smtp, "IMAP": imap, "Teams": demoTeams, "Administrator": demoAdministrator})
 	if err != nil {
 		return "", fmt.Errorf("write the demo's settings: %w", err)
 	}
@@ -173,6 +182,7 @@ func (c *demoCmd) welcome(out io.Writer, page, settings string, mail *demomail.S
 	fmt.Fprintf(&b, `deskd is running with a few sample mails. Nothing leaves this machine.
 
   The page      %s
+                (this link signs you in as an administrator: once, within 15 minutes)
   Settings      %s
 
 1. Send a mail. Any mail program will do:
@@ -193,6 +203,9 @@ func (c *demoCmd) welcome(out io.Writer, page, settings string, mail *demomail.S
 		fmt.Fprintf(&b, "     %-22s %-22s %s\n", t.Name, t.List, strings.Join(t.Roster, ", "))
 	}
 	fmt.Fprintf(&b, `
+   Each of them can sign in on the page too: type the address there, and read the mail with the link as
+   above. Or have a link made by: %[1]s sign-in hana@example.com --config %[2]s
+
    Tickets from the command line:
      %[1]s tickets --config %[2]s
      %[1]s show 1001 --config %[2]s

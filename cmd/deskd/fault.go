@@ -44,8 +44,8 @@ func (e *fault) Unwrap() error { return e.err }
 // listen takes the page's address, which stands after setting. It comes before
 // anything is written, so that a second daemon started by mistake changes
 // nothing.
-func listen(setting, addr, where string) (net.Listener, error) {
-	ln, err := page.Listen(addr)
+func listen(setting, addr, where string, remote bool) (net.Listener, error) {
+	ln, err := page.Listen(addr, remote)
 	switch {
 	case err == nil:
 		return ln, nil

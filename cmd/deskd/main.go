@@ -40,6 +40,7 @@ type cli struct {
 	Tickets    ticketsCmd    `cmd:"" help:"List tickets."`
 	Show       showCmd       `cmd:"" help:"Show one ticket with its timeline."`
 	Why        whyCmd        `cmd:"" help:"Say what became of a mail, or of all mails of a ticket, and why."`
+	SignIn     signInCmd     `cmd:"" help:"Make a link that signs somebody in on the page, without a mail."`
 	Set        setCmd        `cmd:"" help:"Command a ticket from here when mail is down."`
 	Quarantine quarantineCmd `cmd:"" help:"Look at mails that could not be handled, try again, or drop them."`
 	Outbox     outboxCmd     `cmd:"" help:"List mails that are to go out, send them again, or cancel them."`

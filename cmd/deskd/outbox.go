@@ -1,15 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
+	"deskd/cmd/internal/desk"
 	"deskd/configs"
-	"deskd/mailout"
 	"deskd/store"
 )
 
@@ -135,13 +135,7 @@ type outboxRetryCmd struct {
 
 // Run puts the mail back, to be sent by the daemon. It is the same bytes.
 func (c *outboxRetryCmd) Run(e env) error {
-	return moved(e, c.Config, c.ID, c.JSON, "mail sent again", "will be sent again; a running daemon does so within half a minute", func(tx *store.Tx, r store.Row) error {
-		after := mailout.GiveUpAfter
-		if r.Automatic {
-			after = mailout.GiveUpAnswerAfter
-		}
-		return tx.SendAgain(r.ID, time.Now().Add(after))
-	})
+	return moved(e, c.Config, c.ID, c.JSON, (*desk.Desk).SendAgain, "will be sent again; a running daemon does so within half a minute")
 }
 
 type outboxCancelCmd struct {
@@ -152,38 +146,35 @@ type outboxCancelCmd struct {
 
 // Run cancels the mail.
 func (c *outboxCancelCmd) Run(e env) error {
-	return moved(e, c.Config, c.ID, c.JSON, "mail cancelled", "is cancelled", func(tx *store.Tx, r store.Row) error { return tx.Cancel(r.ID) })
+	return moved(e, c.Config, c.ID, c.JSON, (*desk.Desk).Cancel, "is cancelled")
 }
 
-// moved changes the state of one row and writes into the timeline of its
-// ticket, or of the desk, who did it. What the row's state does not allow is
-// refused by the store, and nothing is changed.
-func moved(e env, config string, id int64, asJSON bool, what, says string, move func(*store.Tx, store.Row) error) error {
+// moved changes the state of one row. What the row's state does not allow is
+// refused, and nothing is changed.
+func moved(e env, config string, id int64, asJSON bool, move func(d *desk.Desk, ctx context.Context, id int64, actor string) error, says string) error {
 	s, err := configs.Load(config)
 	if err != nil {
 		return err
 	}
-	db, err := writer(e, s)
+	d, end, err := deskBeside(e, s)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = move(d, e.ctx, id, administrator())
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("there is no mail %d in the outbox", id)
+	}
+	if err != nil {
+		return err
+	}
+	db, err := reader(e, s)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	r, err := outgoing(e, db, id)
 	if err != nil {
-		return err
-	}
-	err = db.Write(e.ctx, func(tx *store.Tx) error {
-		if err := move(tx, r); err != nil {
-			return err
-		}
-		return tx.AddEvent(store.Event{
-			Ticket: r.Ticket, Actor: administrator(), What: what, Before: r.Kind, After: r.Recipient, Reason: fmt.Sprintf("outbox %d was %s", r.ID, r.State),
-		})
-	})
-	if err != nil {
-		return err
-	}
-	if r, err = outgoing(e, db, id); err != nil {
 		return err
 	}
 	if asJSON {

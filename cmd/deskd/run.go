@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
@@ -38,7 +39,7 @@ func (c *runCmd) Run(e env) error {
 	}
 	var ln net.Listener
 	if s.Page.Listen != "" {
-		if ln, err = listen("page.listen", s.Page.Listen, "under page.listen"); err != nil {
+		if ln, err = listen("page.listen", s.Page.Listen, "under page.listen", s.Page.CertFile != "" || s.Page.BehindProxy); err != nil {
 			return err
 		}
 		defer ln.Close()
@@ -56,15 +57,16 @@ func monitors(s *configs.Settings, o page.Options) (net.Listener, http.Handler, 
 	if err != nil {
 		return nil, nil, err
 	}
-	ln, err := listen("page.monitor", s.Page.Monitor, "under page.monitor")
+	ln, err := listen("page.monitor", s.Page.Monitor, "under page.monitor", false)
 	return ln, handler, err
 }
 
 // serve is the daemon: one store, one desk, a loop for each mailbox, the
 // outbox, the page on ln (nil: no page). It returns when ctx has ended and all
 // of them have stopped, or when one of them cannot go on. started, if not nil,
-// hears the page's address once everything is set up ("" without a page).
-func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.Logger, started func(pageAddr string)) error {
+// hears the page's address once everything is set up ("" without a page), and
+// gets what makes links to sign in there.
+func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.Logger, started func(pageAddr string, link linkMaker)) error {
 	for _, w := range s.Warnings() {
 		log.Warn("settings", "reason", w)
 	}
@@ -90,13 +92,25 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	d := newDesk(s, db, rules, mailer, log)
 
 	shown := pageOptions(s, db, mailer, log)
+	shown.Key, shown.People, shown.Desk = secret, rules, d
+	shown.Send = func(l page.Letter) { d.WriteSignIn(desk.SignInMail(l)) }
 	var handler http.Handler
+	var secured *tls.Config
 	addr := ""
 	if ln != nil {
+		addr = "http://" + ln.Addr().String() + "/"
+		if s.Page.CertFile != "" {
+			if secured, err = page.TLS(s.Page.CertFile, s.Page.KeyFile, log); err != nil {
+				return s.Complain("page.tls_cert_file", err.Error(), err)
+			}
+			addr = "https://" + ln.Addr().String() + "/"
+		}
+		if shown.URL == "" {
+			shown.URL = addr
+		}
 		if handler, err = page.New(shown); err != nil {
 			return err
 		}
-		addr = "http://" + ln.Addr().String() + "/"
 	}
 	apart, monitor, err := monitors(s, shown)
 	if err != nil {
@@ -125,15 +139,16 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	group.Go(func() error { return d.Remind(ctx) })
 	group.Go(func() error { return d.RoundTrips(ctx, boxes, s.Heartbeat) })
 	group.Go(func() error { return d.Alarms(ctx, watch) })
+	group.Go(func() error { return d.SignIns(ctx, s.Mailboxes[0].Address) })
 	if apart != nil {
-		group.Go(func() error { return page.Serve(ctx, apart, monitor, log) })
+		group.Go(func() error { return page.Serve(ctx, apart, nil, monitor, log) })
 	}
 	if ln != nil {
-		group.Go(func() error { return page.Serve(ctx, ln, handler, log) })
+		group.Go(func() error { return page.Serve(ctx, ln, secured, handler, log) })
 	}
 	log.Info("running", "reason", "deskd "+versionText(), "mailboxes", len(s.Mailboxes), "page", addr)
 	if started != nil {
-		started(addr)
+		started(addr, func(who string) (string, error) { return linkAtHand(ctx, db, rules, addr, who) })
 	}
 	err = group.Wait()
 	log.Info("stopped", "err", err)
@@ -235,6 +250,7 @@ func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, l
 		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
 			return mailin.Attachment(raw, s.MailLimits(), part)
 		},
+		URL: s.Page.URL, Secure: s.Page.Secure(), BehindProxy: s.Page.BehindProxy, Proxies: s.Page.Networks(), UserHeader: s.Page.UserHeader,
 		Held: func() string { return held(mailer) }, Kept: db.Standing, MonitorApart: s.Page.Monitor != "",
 	}
 	if u, err := url.Parse(s.Page.URL); err == nil && u.Hostname() != "" { // the name that our mails give it

@@ -369,8 +369,10 @@ teams:
 authentication:
   servers: [%s]
   borders: [%s]
+administrators: [root@example.com]
 page:
   listen: 127.0.0.1:0
+  user_header: X-Test-User
 database: %s
 %s`, s.imap, s.password, s.smtp, s.password, s.auth, s.borders, database, more)
 	path := filepath.Join(dir, "deskd.yaml")

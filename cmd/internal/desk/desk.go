@@ -53,13 +53,14 @@ type AnswerLimits struct {
 // Desk handles mail. Its methods may be called by several mailbox loops at
 // once.
 type Desk struct {
-	o     Options
-	store *store.Store
-	rules *triage.Rules
-	log   *slog.Logger
-	now   func() time.Time
-	parse func(raw []byte, l mailin.Limits) triage.Message
-	due   chan struct{} // a word that the outbox may have something to send
+	o       Options
+	store   *store.Store
+	rules   *triage.Rules
+	log     *slog.Logger
+	now     func() time.Time
+	parse   func(raw []byte, l mailin.Limits) triage.Message
+	due     chan struct{} // a word that the outbox may have something to send
+	signIns chan SignInMail
 
 	claiming sync.Mutex     // held while a mail is claimed; guards the next two
 	inHand   map[int64]bool // rows of the outbox that a sender has
@@ -101,7 +102,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		o: o, store: o.Store, rules: o.Rules, log: o.Log, now: o.Now, parse: mailin.Parse,
-		due: make(chan struct{}, 1), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{}, leaving: map[string]time.Time{}, inHand: map[int64]bool{},
+		due: make(chan struct{}, 1), signIns: make(chan SignInMail, mostSignIns), forgiven: map[store.MailboxUID]bool{}, contacts: map[string]contact{}, leaving: map[string]time.Time{}, inHand: map[int64]bool{},
 	}
 }
 

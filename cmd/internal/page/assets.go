@@ -51,7 +51,7 @@ func (p *page) load() error {
 	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
-	for _, name := range []string{"dashboard", "queue", "ticket", "mails", "mail", "outbox", "problem"} {
+	for _, name := range []string{"dashboard", "queue", "ticket", "mails", "mail", "outbox", "problem", "signin", "account"} {
 		t, err := base.Clone()
 		if err == nil {
 			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
@@ -67,7 +67,7 @@ func (p *page) load() error {
 func (p *page) static(w http.ResponseWriter, r *http.Request) {
 	a, ok := p.assets[path.Base(r.URL.Path)]
 	if !ok || a.address != r.URL.Path {
-		p.notFound(w, r)
+		p.identified(p.only(requester, p.notFound)).ServeHTTP(w, r)
 		return
 	}
 	h := w.Header()

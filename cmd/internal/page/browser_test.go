@@ -103,14 +103,14 @@ const inspection = `(() => {
 // serve runs the page as the daemon does and gives its address.
 func serve(t *testing.T, o Options) string {
 	t.Helper()
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	h := open(t, o)
-	go func() { served <- Serve(ctx, ln, h, slog.New(slog.DiscardHandler)) }()
+	go func() { served <- Serve(ctx, ln, nil, h, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
@@ -126,6 +126,7 @@ type browser struct {
 	session string // the tab that the commands are about
 	next    int
 	said    []string
+	who     string // signed in, by the word of a web server; "" is a stranger
 }
 
 type frame struct {
@@ -179,7 +180,7 @@ func startBrowser(t *testing.T) *browser {
 			}
 		}
 	}()
-	b := &browser{}
+	b := &browser{who: admin}
 	t.Cleanup(func() {
 		if b.conn != nil {
 			b.conn.Close()
@@ -207,7 +208,7 @@ func startBrowser(t *testing.T) *browser {
 	var tab struct{ SessionID string }
 	b.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &tab)
 	b.session = tab.SessionID
-	for _, domain := range []string{"Page", "Log", "Audits"} {
+	for _, domain := range []string{"Page", "Log", "Audits", "Network"} {
 		b.call(t, domain+".enable", struct{}{}, nil)
 	}
 	return b
@@ -260,6 +261,7 @@ func (b *browser) open(t *testing.T, address string) {
 	t.Helper()
 	b.said = nil
 	var gone struct{ ErrorText string }
+	b.call(t, "Network.setExtraHTTPHeaders", map[string]any{"headers": map[string]string{"X-User": b.who}}, nil)
 	b.call(t, "Page.navigate", map[string]any{"url": address}, &gone)
 	if gone.ErrorText != "" {
 		t.Fatalf("%s: %s", address, gone.ErrorText)

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type memory struct {
 	intakes  []store.Intake // newest first
 	outbox   []store.Row    // newest first
 	beats    []store.Heartbeat
+	sessions []store.Session
 	raw      []byte
 	err      error // what every method answers with
 	panics   bool
@@ -127,6 +129,32 @@ func (m *memory) Raw(context.Context, []byte) ([]byte, error) {
 
 func (m *memory) Heartbeats(context.Context) ([]store.Heartbeat, error) { return m.beats, m.fault() }
 
+func (m *memory) AskSignIn(context.Context, store.SignIn) (bool, error) { return true, m.fault() }
+
+func (m *memory) SpendLink(context.Context, []byte, store.NewSession) (store.Session, error) {
+	return store.Session{}, cmp.Or(m.fault(), store.ErrNotFound)
+}
+
+func (m *memory) SpendCode(context.Context, []byte, []byte, store.NewSession) (store.Session, error) {
+	return store.Session{}, cmp.Or(m.fault(), store.ErrNotFound)
+}
+
+func (m *memory) SessionOf(context.Context, []byte) (store.Session, error) {
+	return store.Session{}, cmp.Or(m.fault(), store.ErrNotFound)
+}
+
+func (m *memory) SeeSession(context.Context, int64, []byte) (bool, error) { return false, m.fault() }
+
+func (m *memory) Sessions(context.Context, string) ([]store.Session, error) {
+	return m.sessions, m.fault()
+}
+
+func (m *memory) EndSession(context.Context, string, int64) error { return m.fault() }
+
+func (m *memory) HasPart(_ context.Context, addrs []string) (bool, error) {
+	return slices.ContainsFunc(m.tickets, func(t store.Ticket) bool { return slices.Contains(addrs, t.Requester) }), m.fault()
+}
+
 var errDown = errors.New("connection refused to 10.1.2.3 by user desk")
 
 func before(d time.Duration) time.Time { return now.Add(-d) }
@@ -181,6 +209,10 @@ func busy() *memory {
 		{Name: "dispatch", At: before(time.Minute), OK: true, LastOK: before(time.Minute), Waiting: 3},
 	}
 
+	m.sessions = []store.Session{
+		{ID: 4, Agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36", Created: before(26 * time.Hour), Seen: before(time.Minute), Expires: before(-140 * time.Hour)},
+		{ID: 3, Agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1", Created: before(90 * time.Hour), Seen: before(8 * time.Hour), Expires: before(-78 * time.Hour)},
+	}
 	why := asJSON(map[string]any{
 		"mail_kind": "person",
 		"sender":    map[string]any{"address": "juergen.weiss@example.org", "authenticated": true, "because": "dmarc=pass for example.org, said by mx.example.org"},

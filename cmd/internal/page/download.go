@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"deskd/store"
 )
 
 // rawSource sends a mail as it came.
@@ -22,7 +24,7 @@ func (p *page) rawSource(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, "", fmt.Errorf("read intake %d: %w", id, err)
 		}
-		if len(in.SHA256) == 0 { // not read yet
+		if len(in.SHA256) == 0 || !mayRead(viewerOf(r), in) { // not read yet, or not for them
 			return nil, "", errNotFound
 		}
 		raw, err := p.source.Raw(ctx, in.SHA256)
@@ -45,9 +47,12 @@ func (p *page) attachedFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.download(w, r, func(ctx context.Context) ([]byte, string, error) {
-		raw, _, err := p.source.EntryRaw(ctx, id)
+		raw, e, err := p.source.EntryRaw(ctx, id)
 		if err != nil {
 			return nil, "", fmt.Errorf("read the raw source of entry %d: %w", id, err)
+		}
+		if err := p.maySee(ctx, viewerOf(r), e); err != nil {
+			return nil, "", err
 		}
 		data, a, err := p.attachment(raw, part)
 		if err != nil { // about this very mail: it has no such part
@@ -60,6 +65,24 @@ func (p *page) attachedFile(w http.ResponseWriter, r *http.Request) {
 		}
 		return data, name, nil
 	})
+}
+
+// maySee says whether somebody may see what is on an entry; errNotFound if not.
+func (p *page) maySee(ctx context.Context, v viewer, e store.Entry) error {
+	if v.Technician() {
+		return nil
+	}
+	if e.Visibility != "public" {
+		return errNotFound
+	}
+	d, err := p.source.Show(ctx, e.Ticket)
+	if err != nil {
+		return fmt.Errorf("read ticket %s: %w", e.Ticket, err)
+	}
+	if !p.hasPart(d.Ticket, d.Participants, v) {
+		return errNotFound
+	}
+	return nil
 }
 
 // download sends bytes that came in by mail so that no browser takes them

@@ -11,9 +11,10 @@ import (
 	"strings"
 )
 
-// policy is the Content-Security-Policy of every page: its own style sheet
-// and icon, and nothing else. No script runs, whatever a mail says (T37).
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; " +
+// policy is the Content-Security-Policy of every page: its own style sheet,
+// icon and script, and nothing else. No other script runs, whatever a mail says
+// (T37).
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 // filePolicy is for what came in by mail: should a browser show it after all,
@@ -27,7 +28,9 @@ func (p *page) secured(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY") // for what does not know frame-ancestors
-		h.Set("Referrer-Policy", "no-referrer")
+		// To others nothing; without it browsers say "null" instead of where a form
+		// of ours comes from (Fetch, "append a request Origin header").
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
@@ -81,18 +84,26 @@ func loopback(name string) bool {
 	return err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
 }
 
-// readOnly refuses every method that could change something.
-func (p *page) readOnly(next http.Handler) http.Handler {
+// methods has GET and HEAD answered by what reads, and POST by what changes
+// something.
+func (p *page) methods(read, change http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			next.ServeHTTP(w, r)
-			return
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			read.ServeHTTP(w, r)
+		case http.MethodPost:
+			change.ServeHTTP(w, r)
+		default:
+			p.onlyShows(w, r)
 		}
-		w.Header().Set("Allow", "GET, HEAD")
-		p.problem(w, r, problem{
-			Code: http.StatusMethodNotAllowed, Headline: "This page only shows",
-			Text: "Changes are made by mail: answer a notification, or use the buttons on a ticket.",
-		})
+	})
+}
+
+func (p *page) onlyShows(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	p.problem(w, r, problem{
+		Code: http.StatusMethodNotAllowed, Headline: "This page only shows",
+		Text: "Changes are made by mail: answer a notification, or use the buttons on a ticket.",
 	})
 }
 
@@ -110,7 +121,7 @@ func (p *page) recovered(next http.Handler) http.Handler {
 				panic(v) // the library's own word for: cut the connection, say nothing
 			}
 			ref := reference()
-			p.log.Error("panic in a request", "path", r.URL.Path, "reference", ref,
+			p.log.Error("panic in a request", "path", shownPath(r), "reference", ref,
 				"err", fmt.Sprint(v), "count", p.panics.Add(1), "stack", string(debug.Stack()))
 			if t.begun {
 				panic(http.ErrAbortHandler) // half an answer must not pass for a whole one

@@ -140,6 +140,12 @@ func (p *page) mails(r *http.Request, now time.Time) (made, error) {
 	return made{template: "mails", title: title, section: "mail", main: m}, nil
 }
 
+// mayRead says whether somebody may see a mail: technicians those of tickets,
+// administrators all.
+func mayRead(v viewer, in store.Intake) bool {
+	return v.Administrator() || v.Technician() && in.Ticket != 0
+}
+
 func (p *page) mailRow(in store.Intake, now time.Time) mailRow {
 	row := mailRow{
 		ID: in.ID, Href: fmt.Sprintf("/mail/%d", in.ID), Subject: in.Subject, From: address(in.From),
@@ -187,6 +193,9 @@ func (p *page) mail(r *http.Request, now time.Time) (made, error) {
 	if err != nil {
 		return made{}, fmt.Errorf("read intake %d: %w", id, err)
 	}
+	if !mayRead(viewerOf(r), in) {
+		return made{}, errNotFound
+	}
 	m := mailPage{
 		mailRow: p.mailRow(in, now), Kind: words(in.Kind), MessageID: in.MessageID, Size: in.Size,
 		Seen: p.stamp(in.SeenAt, now), Decided: p.stamp(in.DecidedAt, now), Filed: p.stamp(in.FiledAt, now),
@@ -216,9 +225,12 @@ type outboxPage struct {
 
 // outboxRow is one outgoing mail to one recipient.
 type outboxRow struct {
+	ID                 int64
 	Recipient, Subject string
 	Kind, State        string
-	Bad                bool // it was not delivered
+	MayAgain, MayStop  bool   // what its state allows
+	Form               string // for its buttons; empty: there are none
+	Bad                bool   // it was not delivered
 	Done               bool
 	Created, Sent, Due stamp
 	Attempts           int
@@ -272,7 +284,9 @@ func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
 		m.Newest = here
 	}
 	for _, row := range found {
-		m.Rows = append(m.Rows, p.outboxRow(row, now))
+		shown := p.outboxRow(row, now)
+		shown.Form = p.formToken(viewerOf(r))
+		m.Rows = append(m.Rows, shown)
 	}
 	m.States = []choice{{"All", "/mail/outbox", state == ""}}
 	for _, s := range states {
@@ -284,6 +298,7 @@ func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
 func (p *page) outboxRow(r store.Row, now time.Time) outboxRow {
 	state := r.State
 	row := outboxRow{
+		ID: r.ID, MayAgain: state == store.Failed || state == store.Uncertain || state == store.Cancelled, MayStop: state == store.Queued || state == store.Uncertain,
 		Recipient: address(r.Recipient), Subject: r.Subject, Kind: capital(words(r.Kind)), State: stateWords[state],
 		Bad: state == store.Failed, Done: state == store.Sent || state == store.Cancelled,
 		Created: p.stamp(r.CreatedAt, now), Sent: p.stamp(r.SentAt, now),

@@ -26,12 +26,13 @@ func Monitor(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
+	p.behindProxy = false // only this machine reaches that listener
 	routes := http.NewServeMux()
 	routes.HandleFunc("/healthz", p.health)
 	routes.HandleFunc("/readyz", p.ready)
 	routes.Handle("/metrics", p.metrics())
 	routes.HandleFunc("/", p.notFound)
-	return p.recovered(p.secured(p.knownHost(p.readOnly(plainPaths(routes, p.notFound))))), nil
+	return p.recovered(p.secured(p.knownHost(p.methods(plainPaths(routes, p.notFound), http.HandlerFunc(p.onlyShows))))), nil
 }
 
 // health answers monitors. Who asks may be anybody, so it says one word (T41);
@@ -57,7 +58,7 @@ func (p *page) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lines := []string{"not ready"}
-	if fromHere(r) {
+	if p.fromHere(r) {
 		for _, f := range st.Faults {
 			lines = append(lines, oneLine(f.Text))
 		}
@@ -67,7 +68,7 @@ func (p *page) ready(w http.ResponseWriter, r *http.Request) {
 
 // fromHere says whether a request comes from this machine, and not through a
 // proxy that runs on it.
-func fromHere(r *http.Request) bool {
+func (p *page) fromHere(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return false
@@ -78,7 +79,19 @@ func fromHere(r *http.Request) bool {
 			return false
 		}
 	}
-	return err == nil && ip.Unmap().IsLoopback()
+	return err == nil && ip.Unmap().IsLoopback() && !p.behindProxy
+}
+
+// onlyHere answers this machine, and administrators. For the others monitors
+// are to have a listener of their own.
+func (p *page) onlyHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.fromHere(r) || viewerOf(r).Administrator() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		p.only(requester, p.notFound)(w, r)
+	})
 }
 
 func plain(w http.ResponseWriter, r *http.Request, status int, text string) {

@@ -14,7 +14,7 @@ import (
 // from asks as somebody does who is elsewhere.
 func from(t *testing.T, h http.Handler, target, remote string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	r := asked(http.MethodGet, target, "", nil)
 	r.Host, r.RemoteAddr = "localhost", remote
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -88,7 +88,7 @@ func TestMonitorsMayHaveAListenerOfTheirOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for target, want := range map[string][2]int{"/healthz": {200, 200}, "/readyz": {404, 200}, "/metrics": {404, 200}, "/": {200, 404}, "/mail": {200, 404}} {
+	for target, want := range map[string][2]int{"/healthz": {200, 200}, "/readyz": {401, 200}, "/metrics": {404, 200}, "/": {200, 404}, "/mail": {200, 404}} {
 		if got := [2]int{get(t, open(t, o), target).Code, get(t, apart, target).Code}; got != want {
 			t.Errorf("%s: page and monitor answer %v, want %v", target, got, want)
 		}

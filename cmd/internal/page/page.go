@@ -1,10 +1,12 @@
-// Package page shows the desk to its administrators: what is open, what each
-// ticket went through, and whether mail flows. The page shows and mail acts:
-// nothing here changes anything, so only GET and HEAD are answered.
+// Package page shows the desk: to administrators what is open, what each ticket
+// went through, and whether mail flows; to technicians the tickets; to
+// requesters their own ones. The page shows and mail acts: beside signing in
+// and out nothing is changed here but what becomes of mail in quarantine and
+// outbox.
 //
-// Pages are made on the server, whole, and work without JavaScript; none is
-// sent. What came in by mail is only ever shown as text. Every answer carries
-// a policy that would stop a browser from running or fetching anything else.
+// Pages are made on the server, whole, and work without JavaScript. What came
+// in by mail is only ever shown as text. Every answer carries a policy that
+// would stop a browser from running or fetching anything that is not ours.
 package page
 
 import (
@@ -16,6 +18,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"strconv"
 	"strings"
@@ -39,6 +42,15 @@ type Source interface {
 	EntryRaw(ctx context.Context, entryID int64) (raw []byte, e store.Entry, err error)
 	Raw(ctx context.Context, sha []byte) ([]byte, error)
 	Heartbeats(ctx context.Context) ([]store.Heartbeat, error)
+
+	AskSignIn(ctx context.Context, in store.SignIn) (mail bool, err error)
+	SpendLink(ctx context.Context, link []byte, begin store.NewSession) (store.Session, error)
+	SpendCode(ctx context.Context, request, code []byte, begin store.NewSession) (store.Session, error)
+	SessionOf(ctx context.Context, token []byte) (store.Session, error)
+	SeeSession(ctx context.Context, id int64, renewed []byte) (taken bool, err error)
+	Sessions(ctx context.Context, addr string) ([]store.Session, error)
+	EndSession(ctx context.Context, addr string, id int64) error
+	HasPart(ctx context.Context, addrs []string) (bool, error)
 }
 
 // Options says what the page shows and for whom.
@@ -50,9 +62,20 @@ type Options struct {
 	Teams    []Team           // in the order of the settings
 	Location *time.Location   // in which times are shown; nil: UTC
 	Hosts    []string         // Host names answered to besides loopback ones, with any port (T39)
-	Version  string
-	Log      *slog.Logger // nil: nothing is logged
-	Risks    []string     // what the settings allow and nobody should forget, one sentence each
+	Key      []byte           // signs the tokens of forms
+	People   People
+	URL      string       // where browsers find the page, for links in mails
+	Send     func(Letter) // sends a mail to sign in with; never waits
+	Desk     Actions
+
+	Secure      bool           // browsers reach the page over TLS alone
+	BehindProxy bool           // they do so through a web server before it
+	Proxies     []netip.Prefix // where that one asks from; its word on clients is taken
+	UserHeader  string         // field in which it names who is signed in there; empty: it does not
+
+	Version string
+	Log     *slog.Logger // nil: nothing is logged
+	Risks   []string     // what the settings allow and nobody should forget, one sentence each
 
 	// Attachment takes one part out of a raw mail.
 	Attachment func(raw []byte, part string) (data []byte, a triage.Attachment, err error)
@@ -66,6 +89,14 @@ type Options struct {
 	MonitorApart bool
 }
 
+// Actions are what administrators may do from the page, in their names.
+type Actions interface {
+	Retry(ctx context.Context, intake int64, actor string) (store.Fate, ticket.Number, error)
+	Dismiss(ctx context.Context, intake int64, actor string) error
+	SendAgain(ctx context.Context, row int64, actor string) error
+	Cancel(ctx context.Context, row int64, actor string) error
+}
+
 // Team is one team as the page names it.
 type Team struct {
 	Name string
@@ -76,6 +107,11 @@ type Team struct {
 // page holds what is the same for all requests.
 type page struct {
 	source     Source
+	people     People
+	key        []byte
+	url        string
+	send       func(Letter)
+	desk       Actions
 	now        func() time.Time
 	name       string
 	prefix     string
@@ -91,7 +127,12 @@ type page struct {
 	templates map[string]*template.Template
 	assets    map[string]asset // by address
 	apart     bool             // monitors have a listener of their own
-	downloads chan struct{}    // one token for each raw mail in memory (P4)
+
+	secure, behindProxy bool
+	proxies             []netip.Prefix
+	userHeader          string
+
+	downloads chan struct{} // one token for each raw mail in memory (P4)
 	panics    atomic.Int64
 }
 
@@ -122,8 +163,13 @@ func newPage(o Options) (*page, error) {
 	if o.Attachment == nil {
 		complaints = append(complaints, errors.New("attachment: missing"))
 	}
+	if o.People == nil || o.Send == nil || o.Desk == nil || len(o.Key) == 0 {
+		complaints = append(complaints, errors.New("people, send, desk, key: missing"))
+	}
 	p := &page{
-		source: o.Source, now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
+		source: o.Source, people: o.People, key: o.Key, url: o.URL, send: o.Send, desk: o.Desk,
+		secure: o.Secure, behindProxy: o.BehindProxy, proxies: o.Proxies, userHeader: o.UserHeader,
+		now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
 		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment,
 		state: mailflow.Reader{Source: o.Source, Held: o.Held, Kept: o.Kept},
 		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: make(chan struct{}, mostLoads),
@@ -182,22 +228,51 @@ func slug(name string) string {
 // routes cannot reach (an unknown host, a panic) is answered alike.
 func (p *page) handler() http.Handler {
 	routes := http.NewServeMux()
-	routes.HandleFunc("/{$}", p.show(p.dashboard))
-	routes.HandleFunc("/queue/{team}", p.show(p.queue))
-	routes.HandleFunc("/ticket/{number}", p.show(p.ticket))
-	routes.HandleFunc("/mail", p.show(p.mails))
-	routes.HandleFunc("/mail/outbox", p.show(p.outbox))
-	routes.HandleFunc("/mail/{intake}", p.show(p.mail))
-	routes.HandleFunc("/raw/{intake}", p.rawSource)
-	routes.HandleFunc("/attachment/{entry}/{part}", p.attachedFile)
+	routes.HandleFunc("/{$}", p.only(requester, p.home))
+	routes.HandleFunc("/queue/{team}", p.only(technician, p.show(p.queue)))
+	routes.HandleFunc("/ticket/{number}", p.only(requester, p.show(p.ticket)))
+	routes.HandleFunc("/mail", p.only(administrator, p.show(p.mails)))
+	routes.HandleFunc("/mail/outbox", p.only(administrator, p.show(p.outbox)))
+	routes.HandleFunc("/mail/{intake}", p.only(technician, p.show(p.mail)))
+	routes.HandleFunc("/raw/{intake}", p.only(technician, p.rawSource))
+	routes.HandleFunc("/attachment/{entry}/{part}", p.only(requester, p.attachedFile))
+	routes.HandleFunc("/mine", p.only(technician, p.show(p.mine)))
+	routes.HandleFunc("/account", p.only(requester, p.show(p.account)))
+	routes.HandleFunc("/sign-in", p.signInForm)
+	routes.HandleFunc("/sign-in/{token}", p.linkPage)
 	routes.HandleFunc("/healthz", p.health)
 	if !p.apart {
 		routes.HandleFunc("/readyz", p.ready)
-		routes.Handle("/metrics", p.metrics())
+		routes.Handle("/metrics", p.onlyHere(p.metrics()))
 	}
 	routes.HandleFunc("/static/{hash}/{name}", p.static)
-	routes.HandleFunc("/", p.notFound)
-	return p.recovered(p.secured(p.knownHost(p.readOnly(plainPaths(routes, p.notFound)))))
+	routes.HandleFunc("/", p.only(requester, p.notFound))
+
+	forms := http.NewServeMux()
+	forms.HandleFunc("/sign-in", p.askForLink)
+	forms.HandleFunc("/sign-in/{token}", p.spendLink)
+	forms.HandleFunc("/sign-in/code", p.spendCode)
+	forms.HandleFunc("/sign-out", p.changing(requester, p.signOut))
+	forms.HandleFunc("/account/end/{session}", p.changing(requester, p.endOther))
+	forms.HandleFunc("/mail/{intake}/retry", p.changing(administrator, p.retry))
+	forms.HandleFunc("/mail/{intake}/drop", p.changing(administrator, p.drop))
+	forms.HandleFunc("/mail/outbox/{row}/send", p.changing(administrator, p.sendAgain))
+	forms.HandleFunc("/mail/outbox/{row}/cancel", p.changing(administrator, p.cancel))
+	for _, open := range []string{"/healthz", "/readyz"} {
+		forms.HandleFunc(open, p.onlyShows)
+	}
+	forms.HandleFunc("/", p.only(requester, p.onlyShows))
+	all := p.methods(plainPaths(routes, p.notFound), p.sameOrigin(plainPaths(forms, p.notFound)))
+	return p.recovered(p.secured(p.knownHost(unlessOpen(p.identified(all), all))))
+}
+
+// home is the first page of each role.
+func (p *page) home(w http.ResponseWriter, r *http.Request) {
+	if viewerOf(r).Technician() {
+		p.show(p.dashboard)(w, r)
+		return
+	}
+	p.show(p.mine)(w, r)
 }
 
 // plainPaths answers paths that are not written plainly ("//x", "/a/../b")
@@ -224,7 +299,9 @@ type view struct {
 	Style, Icon   string // addresses of the assets
 	Now           stamp  // when the page was made
 	Teams         []Team
-	Main          any // the page's own
+	Me            viewer
+	Form          string // what forms hold besides what is typed
+	Main          any    // the page's own
 }
 
 // made is a page before it is written: the template's name, the title, and
@@ -258,7 +335,10 @@ func (p *page) write(w http.ResponseWriter, r *http.Request, status int, m made)
 	v := view{
 		Name: p.name, Version: p.version, Title: m.title, Section: m.section,
 		Style: p.assets["style.css"].address, Icon: p.assets["icon.svg"].address,
-		Now: p.stamp(p.now(), p.now()), Teams: p.teams, Main: m.main,
+		Now: p.stamp(p.now(), p.now()), Teams: p.teams, Me: viewerOf(r), Main: m.main,
+	}
+	if v.Me.Known() {
+		v.Form = p.formToken(v.Me)
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "layout", v); err != nil {
@@ -286,11 +366,11 @@ func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errNotFound), errors.Is(err, store.ErrNotFound):
 		p.notFound(w, r)
 	case r.Context().Err() != nil: // the reader has gone
-		p.log.Debug("page left", "path", r.URL.Path, "err", err)
+		p.log.Debug("page left", "path", shownPath(r), "err", err)
 		panic(http.ErrAbortHandler)
 	default:
 		ref := reference()
-		p.log.Error("page not shown", "path", r.URL.Path, "reference", ref, "err", err)
+		p.log.Error("page not shown", "path", shownPath(r), "reference", ref, "err", err)
 		w.Header().Set("Retry-After", "30")
 		p.problem(w, r, problem{
 			Code: http.StatusServiceUnavailable, Headline: "The database does not answer",
@@ -298,6 +378,15 @@ func (p *page) fail(w http.ResponseWriter, r *http.Request, err error) {
 			Reference: ref,
 		})
 	}
+}
+
+// shownPath is a path as the log may have it: that of a link to sign in is a
+// secret (T45).
+func shownPath(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, "/sign-in/") {
+		return "/sign-in/…"
+	}
+	return r.URL.Path
 }
 
 func (p *page) notFound(w http.ResponseWriter, r *http.Request) {

@@ -2,11 +2,15 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"flag"
+	"fmt"
 	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +24,7 @@ import (
 	"deskd/store"
 	"deskd/store/storetest"
 	"deskd/triage"
+	"deskd/triage/ticket"
 )
 
 var update = flag.Bool("update", false, "write the golden pages anew")
@@ -34,7 +39,17 @@ func options(s Source) Options {
 	if err != nil {
 		zone = time.FixedZone("CET", 3600)
 	}
+	rules, err := triage.New(triage.Policy{
+		Prefix: "IT", Secret: bytes.Repeat([]byte("k"), 32), Mailboxes: []triage.Mailbox{{Address: "support@example.org"}},
+		Administrators: []string{admin}, Teams: []triage.Team{{Name: "Network Team", List: "network@lists.example.org", Roster: []string{"nadia@example.org"}}},
+		People: []triage.Person{{Address: "ann@example.org", Aliases: []string{"ann.larsson@example.org"}}},
+	})
+	if err != nil {
+		panic(err)
+	}
 	o := Options{
+		People: rules, Key: bytes.Repeat([]byte("k"), 32), URL: "http://127.0.0.1:8025/", Send: func(Letter) {}, Desk: &deeds{},
+		Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.1/32")}, UserHeader: "X-User",
 		Source: s, Now: func() time.Time { return now }, Name: "IT Service Desk", Prefix: "IT", Version: "1.0.0",
 		Location: zone,
 		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
@@ -56,13 +71,60 @@ func open(t *testing.T, o Options) http.Handler {
 	return h
 }
 
-func ask(t *testing.T, h http.Handler, method, target string) *httptest.ResponseRecorder {
-	t.Helper()
-	r := httptest.NewRequest(method, target, nil)
+// admin is who looks at the pages of these tests, by the word of a web server.
+const admin = "admin@example.org"
+
+// deeds is the desk as far as the page changes anything: it notes what it was
+// asked for.
+type deeds struct {
+	done []string
+	err  error
+}
+
+func (d *deeds) note(what string, id int64, actor string) error {
+	d.done = append(d.done, fmt.Sprintf("%s %d by %s", what, id, actor))
+	return d.err
+}
+
+func (d *deeds) Retry(_ context.Context, id int64, actor string) (store.Fate, ticket.Number, error) {
+	return "", 0, d.note("retry", id, actor)
+}
+
+func (d *deeds) Dismiss(_ context.Context, id int64, actor string) error {
+	return d.note("drop", id, actor)
+}
+
+func (d *deeds) SendAgain(_ context.Context, id int64, actor string) error {
+	return d.note("send", id, actor)
+}
+
+func (d *deeds) Cancel(_ context.Context, id int64, actor string) error {
+	return d.note("cancel", id, actor)
+}
+
+// asked makes a request of somebody who is signed in; "" is a stranger.
+func asked(method, target, who string, form url.Values) *http.Request {
+	r := httptest.NewRequest(method, target, strings.NewReader(form.Encode()))
 	r.Host = "127.0.0.1:8025"
+	if who != "" {
+		r.Header.Set("X-User", who)
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", "http://"+r.Host)
+	}
+	return r
+}
+
+func answer(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+func ask(t *testing.T, h http.Handler, method, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	return answer(h, asked(method, target, admin, nil))
 }
 
 func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder {
@@ -104,6 +166,9 @@ func goldenPages() []struct {
 		{"one-mail-quarantined", "/mail/30", busy(), "", 200},
 		{"outbox", "/mail/outbox", busy(), "", 200},
 		{"outbox-empty", "/mail/outbox", &memory{}, "", 200},
+		{"account", "/account", busy(), "", 200},
+		{"sign-in", "/sign-in", busy(), "", 200},
+		{"sign-in-link", "/sign-in/4KJ2QZ7XW3MNB5TRLHVC6DGAEY", busy(), "", 200},
 		{"not-found", "/ticket/99999", busy(), "", 404},
 		{"database-away", "/", down, "", 503},
 	}

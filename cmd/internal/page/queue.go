@@ -33,6 +33,7 @@ type queue struct {
 	Filtered   bool
 	Clear      string // the queue without filters
 	ShowTeam   bool
+	Mine       bool // of whoever looks at it
 	Looked     bool // the search for matching tickets was cut short
 }
 

@@ -13,7 +13,7 @@ import (
 
 func TestServeLetsAnswersGoOutWhenStopped(t *testing.T) {
 	t.Parallel()
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestServeLetsAnswersGoOutWhenStopped(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	served := make(chan error, 1)
 	go func() {
-		served <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served <- Serve(ctx, ln, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			close(begun)
 			<-release
 			if r.Context().Err() != nil {

@@ -26,8 +26,13 @@ const rawMail = "From: =?utf-8?q?J=C3=BCrgen?= <juergen@example.org>\r\nTo: supp
 // transaction with what follows from them.
 func seed(t *testing.T, url string, tickets int) *store.Store {
 	t.Helper()
+	return seedAt(t, url, tickets, func() time.Time { return now })
+}
+
+func seedAt(t *testing.T, url string, tickets int, clock func() time.Time) *store.Store {
+	t.Helper()
 	ctx := t.Context()
-	s, err := store.Open(ctx, url, store.Options{Key: bytes.Repeat([]byte("k"), 32), Owner: "desk", Now: func() time.Time { return now }})
+	s, err := store.Open(ctx, url, store.Options{Key: bytes.Repeat([]byte("k"), 32), Owner: "desk", Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +189,7 @@ func TestMailButtonsAreFilledIn(t *testing.T) {
 	} {
 		tk.Status = status
 		var labels []string
-		for _, a := range p.actions(tk) {
+		for _, a := range p.actions(tk, viewer{Addr: admin, role: administrator}) {
 			labels = append(labels, a.Label)
 			u, err := url.Parse(string(a.Href))
 			if err != nil {

@@ -24,6 +24,7 @@ const mostShown = 64 << 10
 // ticketPage is what the template of a ticket gets.
 type ticketPage struct {
 	ticketRow
+	Inside     bool // a technician looks at it
 	Mailbox    string
 	QueueHref  string
 	OthersHref string // the requester's tickets
@@ -103,15 +104,26 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 	if err != nil {
 		return made{}, fmt.Errorf("read ticket %s: %w", n, err)
 	}
+	me := viewerOf(r)
+	if !me.Technician() {
+		if d, ok = p.theirs(d, me); !ok {
+			return made{}, errNotFound
+		}
+	}
 	t := d.Ticket
 	v := ticketPage{
-		ticketRow: p.ticketRow(t, now), Mailbox: t.Mailbox, QueueHref: p.queueOf(t.Team),
+		ticketRow: p.ticketRow(t, now), Mailbox: t.Mailbox, QueueHref: p.queueOf(t.Team), Inside: me.Technician(),
 		OthersHref: "/queue/" + everything + "?requester=" + url.QueryEscape(t.Requester) + "&status=" + anyStatus,
 		Tags:       t.Tags, Responded: p.stamp(t.FirstResponseAt, now),
 		Resolved: p.stamp(t.ResolvedAt, now), Closed: p.stamp(t.ClosedAt, now),
-		Actions: p.actions(t), Timeline: p.timeline(d, now),
+		Actions: p.actions(t, me), Timeline: p.timeline(d, now),
 		Cut:     t.Entries > len(d.Entries) || t.Events > len(d.Events),
 		Reasons: t.Reasons,
+	}
+	if !v.Inside {
+		for i := range v.Timeline { // a technician's mail may hold work notes too
+			v.Timeline[i].MailHref, v.Timeline[i].RawHref = "", ""
+		}
 	}
 	for _, a := range d.Participants {
 		v.Participants = append(v.Participants, person{address(a.Addr), a.Name, words(a.How)})
@@ -129,7 +141,7 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 		v.Outbox = append(v.Outbox, sent)
 	}
 	for _, e := range d.Entries {
-		if e.Seq != 1 || e.Intake == 0 {
+		if e.Seq != 1 || e.Intake == 0 || !v.Inside {
 			continue
 		}
 		in, err := p.source.IntakeByID(r.Context(), e.Intake)
@@ -140,7 +152,52 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 			v.Why, v.WhyHref = explain(in.Why), fmt.Sprintf("/mail/%d", in.ID)
 		}
 	}
-	return made{template: "ticket", title: p.tag(n) + " " + oneLine(t.Subject), section: "queues", main: v}, nil
+	section := "queues"
+	if !v.Inside {
+		section = "mine"
+	}
+	return made{template: "ticket", title: p.tag(n) + " " + oneLine(t.Subject), section: section, main: v}, nil
+}
+
+// hasPart says whether somebody has opened a ticket or takes part in it, under
+// any of the own addresses.
+func (p *page) hasPart(t store.Ticket, participants []store.Participant, v viewer) bool {
+	for _, a := range p.people.Addresses(v.Addr) {
+		if strings.EqualFold(a, t.Requester) || slices.ContainsFunc(participants, func(x store.Participant) bool { return strings.EqualFold(a, x.Addr) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// theirs takes out of a ticket all that is not for its requester and the
+// others who take part: what technicians say among themselves, why the desk did
+// what it did, what was sent to whom. False means that nobody of them asks.
+func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
+	if !p.hasPart(d.Ticket, d.Participants, v) {
+		return store.Detail{}, false
+	}
+	out := store.Detail{Ticket: d.Ticket, Participants: d.Participants}
+	out.Ticket.Tags, out.Ticket.Reasons = nil, nil
+	for _, e := range d.Entries {
+		if e.Visibility == "public" {
+			e.Flags, e.Verified = nil, true
+			out.Entries = append(out.Entries, e)
+		}
+	}
+	for _, e := range d.Events {
+		if e.What == "created" || e.What == "status" {
+			e.Reason, e.Intake, e.Actor = "", 0, ""
+			if e.What == "created" {
+				e.After = ""
+			}
+			out.Events = append(out.Events, e)
+		}
+	}
+	// What is left out is not missing.
+	out.Ticket.Entries = len(out.Entries) + max(0, d.Ticket.Entries-len(d.Entries))
+	out.Ticket.Events = len(out.Events) + max(0, d.Ticket.Events-len(d.Events))
+	return out, true
 }
 
 // ticketNumber reads a number as people write it: 1042 or, in any case,
@@ -158,7 +215,7 @@ func (p *page) ticketNumber(s string) (ticket.Number, bool) {
 
 // actions are the mails by which a technician works on the ticket as it
 // stands; what the table of transitions does not have is not offered.
-func (p *page) actions(t store.Ticket) []action {
+func (p *page) actions(t store.Ticket, me viewer) []action {
 	if t.Mailbox == "" {
 		return nil
 	}
@@ -166,6 +223,10 @@ func (p *page) actions(t store.Ticket) []action {
 	add := func(label, body string, main bool) {
 		subject := "[" + p.tag(t.Number) + "] " + t.Subject
 		list = append(list, action{label, mailto(t.Mailbox, subject, body), main})
+	}
+	if !me.Technician() {
+		add("Write to the desk", "", true)
+		return list
 	}
 	add("Reply to requester", "reply\n\n", true)
 	for _, a := range []struct {
