@@ -100,6 +100,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(s.SessionOf(ctx, sum(9)))
 	try(s.Sessions(ctx, "a@b"))
 	try(nil, s.EndSession(ctx, "a@b", signedIn.ID))
+	try(s.Pulse(ctx))
 	try(s.HasPart(ctx, []string{"a@b"}))
 	lease, err := s.Acquire(ctx, "l", time.Minute)
 	try(nil, err)

@@ -16,7 +16,7 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-//go:embed static/style.css static/icon.svg
+//go:embed static/style.css static/icon.svg static/live.js
 var assetFiles embed.FS
 
 // asset is a file that is the same for everybody. Its address holds the hash
@@ -32,6 +32,7 @@ func (p *page) load() error {
 	for name, mediaType := range map[string]string{
 		"style.css": "text/css; charset=utf-8",
 		"icon.svg":  "image/svg+xml",
+		"live.js":   "text/javascript; charset=utf-8",
 	} {
 		data, err := assetFiles.ReadFile("static/" + name)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"deskd/store"
@@ -27,6 +28,7 @@ type memory struct {
 	outbox   []store.Row    // newest first
 	beats    []store.Heartbeat
 	sessions []store.Session
+	events   atomic.Int64 // the newest
 	raw      []byte
 	err      error // what every method answers with
 	panics   bool
@@ -128,6 +130,10 @@ func (m *memory) Raw(context.Context, []byte) ([]byte, error) {
 }
 
 func (m *memory) Heartbeats(context.Context) ([]store.Heartbeat, error) { return m.beats, m.fault() }
+
+func (m *memory) Pulse(context.Context) (store.Pulse, error) {
+	return store.Pulse{Events: m.events.Load()}, m.fault()
+}
 
 func (m *memory) AskSignIn(context.Context, store.SignIn) (bool, error) { return true, m.fault() }
 

@@ -43,6 +43,8 @@ type Source interface {
 	Raw(ctx context.Context, sha []byte) ([]byte, error)
 	Heartbeats(ctx context.Context) ([]store.Heartbeat, error)
 
+	Pulse(ctx context.Context) (store.Pulse, error)
+
 	AskSignIn(ctx context.Context, in store.SignIn) (mail bool, err error)
 	SpendLink(ctx context.Context, link []byte, begin store.NewSession) (store.Session, error)
 	SpendCode(ctx context.Context, request, code []byte, begin store.NewSession) (store.Session, error)
@@ -134,6 +136,7 @@ type page struct {
 
 	downloads chan struct{} // one token for each raw mail in memory (P4)
 	panics    atomic.Int64
+	watchers  *watchers
 }
 
 const (
@@ -173,6 +176,9 @@ func newPage(o Options) (*page, error) {
 		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment,
 		state: mailflow.Reader{Source: o.Source, Held: o.Held, Kept: o.Kept},
 		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: make(chan struct{}, mostLoads),
+	}
+	if o.Source != nil {
+		p.watchers = &watchers{pulse: o.Source.Pulse, every: lookEvery}
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -237,6 +243,7 @@ func (p *page) handler() http.Handler {
 	routes.HandleFunc("/raw/{intake}", p.only(technician, p.rawSource))
 	routes.HandleFunc("/attachment/{entry}/{part}", p.only(requester, p.attachedFile))
 	routes.HandleFunc("/mine", p.only(technician, p.show(p.mine)))
+	routes.HandleFunc("/live", p.only(technician, p.live))
 	routes.HandleFunc("/account", p.only(requester, p.show(p.account)))
 	routes.HandleFunc("/sign-in", p.signInForm)
 	routes.HandleFunc("/sign-in/{token}", p.linkPage)
@@ -297,7 +304,8 @@ type view struct {
 	Title         string // of this page
 	Section       string // which link of the navigation is the current one
 	Style, Icon   string // addresses of the assets
-	Now           stamp  // when the page was made
+	Script        string
+	Now           stamp // when the page was made
 	Teams         []Team
 	Me            viewer
 	Form          string // what forms hold besides what is typed
@@ -335,7 +343,8 @@ func (p *page) write(w http.ResponseWriter, r *http.Request, status int, m made)
 	v := view{
 		Name: p.name, Version: p.version, Title: m.title, Section: m.section,
 		Style: p.assets["style.css"].address, Icon: p.assets["icon.svg"].address,
-		Now: p.stamp(p.now(), p.now()), Teams: p.teams, Me: viewerOf(r), Main: m.main,
+		Script: p.assets["live.js"].address,
+		Now:    p.stamp(p.now(), p.now()), Teams: p.teams, Me: viewerOf(r), Main: m.main,
 	}
 	if v.Me.Known() {
 		v.Form = p.formToken(v.Me)

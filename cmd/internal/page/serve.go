@@ -116,7 +116,9 @@ func Serve(ctx context.Context, ln net.Listener, secured *tls.Config, handler ht
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), stoppingKey{}, ctx.Done())
+		},
 	}
 	served := make(chan error, 1)
 	ln, scheme := netutil.LimitListener(ln, mostConnections), "http"

@@ -1,0 +1,137 @@
+package page
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"deskd/store"
+	"deskd/store/storetest"
+)
+
+func TestLiveTellsThatSomethingHasChangedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	m := busy()
+	p, err := newPage(options(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.watchers.every = time.Millisecond
+	server := httptest.NewServer(p.handler())
+	defer server.Close()
+	listen := func(who string) (*http.Response, context.CancelFunc) {
+		ctx, stop := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.RemoteAddr = "127.0.0.1:5"
+		r.Header.Set("X-User", who)
+		w, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w, stop
+	}
+	w, stop := listen("nadia@example.org")
+	defer stop()
+	if got := w.Header.Get("Content-Type"); w.StatusCode != 200 || got != "text/event-stream" {
+		t.Fatalf("%d, %s", w.StatusCode, got)
+	}
+	lines := bufio.NewScanner(w.Body)
+	next := func() string {
+		for lines.Scan() {
+			if s := lines.Text(); s != "" && !strings.HasPrefix(s, ":") {
+				return s
+			}
+		}
+		return ""
+	}
+	if got := next(); got != "retry: 5000" {
+		t.Errorf("first: %q", got)
+	}
+	heard := make(chan string, 1)
+	go func() { heard <- next() + next() }()
+	for { // whenever the first look comes
+		m.events.Add(1)
+		select {
+		case got := <-heard:
+			if got != "event: changeddata:" {
+				t.Errorf("news: %q", got)
+			}
+		case <-time.After(5 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	stop()
+	w.Body.Close()
+	for who, want := range map[string]int{"": http.StatusUnauthorized, "ann@example.org": http.StatusNotFound} {
+		w, stop := listen(who)
+		if w.StatusCode != want {
+			t.Errorf("%q: %d", who, w.StatusCode)
+		}
+		w.Body.Close()
+		stop()
+	}
+}
+
+func TestLiveHasRoomForSoMany(t *testing.T) {
+	t.Parallel()
+	ws := &watchers{pulse: busy().Pulse, every: time.Hour}
+	var all []chan struct{}
+	for range mostWatchers {
+		c, ok := ws.join()
+		if !ok {
+			t.Fatal("no room")
+		}
+		all = append(all, c)
+	}
+	if _, ok := ws.join(); ok {
+		t.Error("one too many has room")
+	}
+	for _, c := range all {
+		ws.leave(c)
+	}
+	c, ok := ws.join()
+	if !ok {
+		t.Error("no room after all have left")
+	}
+	ws.leave(c)
+}
+
+func TestPulseChangesWithWhatListsShow(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := seed(t, url, 2)
+		last, err := s.Pulse(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, do := range map[string]func() error{
+			"a contact": func() error {
+				return s.Beat(t.Context(), store.Heartbeat{Name: "smtp", At: now, OK: true})
+			},
+			"an event": func() error {
+				return s.Write(t.Context(), func(tx *store.Tx) error { return tx.AddEvent(store.Event{What: "x"}) })
+			},
+			"a mail out": func() error { return s.Write(t.Context(), func(tx *store.Tx) error { return tx.Cancel(1) }) },
+		} {
+			if err := do(); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			got, err := s.Pulse(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got == last {
+				t.Errorf("%s: the pulse is the same", what)
+			}
+			last = got
+		}
+	})
+}
