@@ -257,8 +257,14 @@ func ticketQuery(d dialect, f TicketFilter) (string, []any) {
 	return query, append(l.args, limited(f.Limit))
 }
 
-// empty says that the filter contradicts itself.
+// empty says that no ticket can match: the filter contradicts itself, or names
+// somebody by what no name is kept of.
 func (f TicketFilter) empty() bool {
+	for _, name := range []string{f.Team, f.Assignee, f.Requester, f.Involved} {
+		if name != "" && clean(name) == "" {
+			return true
+		}
+	}
 	return f.Unassigned && f.Assignee != "" || f.Live && len(f.Status) > 0 && !slices.ContainsFunc(f.Status, ticket.Status.Live)
 }
 

@@ -325,6 +325,7 @@ func TestAFilterThatContradictsItselfChoosesNothing(t *testing.T) {
 			{DueFrom: listNow, DueBefore: listNow},
 			{Team: "Finance"},
 			{Involved: "nobody@example.org"},
+			{Assignee: "\x00"},
 		} {
 			if list, err := readAll(t, s, f); err != nil || len(list) != 0 {
 				t.Errorf("%+v: got %d tickets, %v", f, len(list), err)

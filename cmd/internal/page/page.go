@@ -183,10 +183,10 @@ func slug(name string) string {
 func (p *page) handler() http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc("/{$}", p.show(p.dashboard))
-	routes.HandleFunc("/queue/{team}", p.show(p.queue))
+	routes.HandleFunc("/queue/{team}", p.list(p.queue, p.savedQueue))
 	routes.HandleFunc("/ticket/{number}", p.show(p.ticket))
-	routes.HandleFunc("/mail", p.show(p.mails))
-	routes.HandleFunc("/mail/outbox", p.show(p.outbox))
+	routes.HandleFunc("/mail", p.list(p.mails, p.savedMails))
+	routes.HandleFunc("/mail/outbox", p.list(p.outbox, p.savedOutbox))
 	routes.HandleFunc("/mail/{intake}", p.show(p.mail))
 	routes.HandleFunc("/raw/{intake}", p.rawSource)
 	routes.HandleFunc("/attachment/{entry}/{part}", p.attachedFile)
