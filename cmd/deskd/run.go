@@ -246,7 +246,7 @@ func identity(s *configs.Settings, rules *triage.Rules) mailout.Identity {
 
 func pageOptions(s *configs.Settings, db *store.Store, mailer *mailout.Mailer, log *slog.Logger) page.Options {
 	o := page.Options{
-		Source: db, Name: s.Name, Prefix: s.SubjectPrefix, Location: s.Location(), Hosts: slices.Clone(s.Page.Hosts), Version: versionText(), Log: log, Risks: s.Risks(),
+		Source: db, Name: s.Name, Prefix: s.SubjectPrefix, Location: s.Location(), Language: s.Language, Hosts: slices.Clone(s.Page.Hosts), Version: versionText(), Log: log, Risks: s.Risks(),
 		Attachment: func(raw []byte, part string) ([]byte, triage.Attachment, error) {
 			return mailin.Attachment(raw, s.MailLimits(), part)
 		},

@@ -32,6 +32,7 @@ func TestPagesInARealBrowser(t *testing.T) {
 		o := options(tt.source)
 		o.Held = func() string { return tt.held }
 		base := serve(t, o)
+		b.who = by(tt.who)
 		b.open(t, base+tt.target)
 		for _, screen := range []struct {
 			name          string

@@ -63,6 +63,7 @@ type Options struct {
 	Prefix   string           // of the subject tag, "IT"
 	Teams    []Team           // in the order of the settings
 	Location *time.Location   // in which times are shown; nil: UTC
+	Language string           // "en" or "de", for browsers that ask for neither; empty: English
 	Hosts    []string         // Host names answered to besides loopback ones, with any port (T39)
 	Key      []byte           // signs the tokens of forms
 	People   People
@@ -117,6 +118,7 @@ type page struct {
 	now        func() time.Time
 	name       string
 	prefix     string
+	language   *language
 	teams      []Team
 	zone       *time.Location
 	hosts      map[string]bool
@@ -182,6 +184,10 @@ func newPage(o Options) (*page, error) {
 	}
 	if p.now == nil {
 		p.now = time.Now
+	}
+	var err error
+	if p.language, err = languageNamed(cmp.Or(o.Language, "en")); err != nil {
+		complaints = append(complaints, err)
 	}
 	if p.zone == nil {
 		p.zone = time.UTC
@@ -353,12 +359,15 @@ func (p *page) write(w http.ResponseWriter, r *http.Request, status int, m made)
 	if err := t.ExecuteTemplate(&b, "layout", v); err != nil {
 		panic(fmt.Errorf("page: render %s: %w", m.template, err))
 	}
+	speaks := p.languageOf(r)
 	h := w.Header()
 	h.Set("Content-Type", contentHTML)
+	h.Set("Content-Language", speaks.code)
+	h.Set("Vary", "Accept-Language, Cookie")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // the reader has gone: nobody to tell
+		_, _ = w.Write(speaks.page(b.Bytes())) // the reader has gone: nobody to tell
 	}
 }
 

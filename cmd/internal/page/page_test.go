@@ -132,46 +132,58 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 	return ask(t, h, http.MethodGet, target)
 }
 
-// goldenPages are pages in all the states that were designed.
-func goldenPages() []struct {
+// golden is a page in a state that was designed.
+type golden struct {
 	name, target string
 	source       *memory
 	held         string
 	status       int
-} {
+	who          string // an administrator if empty; "x" is a stranger
+}
+
+func by(who string) string {
+	if who == "" {
+		return admin
+	}
+	return who
+}
+
+// goldenPages are pages in all the states that were designed.
+func goldenPages() []golden {
 	down := busy()
 	down.err = errDown
-	return []struct {
-		name, target string
-		source       *memory
-		held         string
-		status       int
-	}{
-		{"dashboard", "/", busy(), "", 200},
-		{"dashboard-empty", "/", &memory{}, "", 200},
-		{"dashboard-degraded", "/", degraded(), "the login to smtp.example.org was refused", 200},
-		{"queue", "/queue/all", busy(), "", 200},
-		{"queue-team", "/queue/network-team?status=in_progress&priority=high", busy(), "", 200},
-		{"queue-empty", "/queue/helpdesk", &memory{}, "", 200},
-		{"queue-nothing-matches", "/queue/helpdesk?priority=critical", busy(), "", 200},
-		{"queue-due", "/queue/all?due=overdue&sort=due", busy(), "", 200},
-		{"queue-requester", "/queue/all?requester=ann%40example.org&status=any", busy(), "", 200},
-		{"ticket", "/ticket/1055", busy(), "", 200},
-		{"ticket-bare", "/ticket/IT-1056", busy(), "", 200},
-		{"mail", "/mail", busy(), "", 200},
-		{"mail-empty", "/mail", &memory{}, "", 200},
-		{"mail-degraded", "/mail", degraded(), "", 200},
-		{"quarantine", "/mail?fate=quarantined", busy(), "", 200},
-		{"quarantine-empty", "/mail?fate=quarantined", &memory{}, "", 200},
-		{"one-mail", "/mail/28", busy(), "", 200},
-		{"one-mail-quarantined", "/mail/30", busy(), "", 200},
-		{"outbox", "/mail/outbox", busy(), "", 200},
-		{"outbox-empty", "/mail/outbox", &memory{}, "", 200},
-		{"account", "/account", busy(), "", 200},
-		{"sign-in", "/sign-in", busy(), "", 200},
-		{"sign-in-link", "/sign-in/4KJ2QZ7XW3MNB5TRLHVC6DGAEY", busy(), "", 200},
-		{"not-found", "/ticket/99999", busy(), "", 404},
-		{"database-away", "/", down, "", 503},
+	return []golden{
+		{"dashboard", "/", busy(), "", 200, ""},
+		{"dashboard-empty", "/", &memory{}, "", 200, ""},
+		{"dashboard-degraded", "/", degraded(), "the login to smtp.example.org was refused", 200, ""},
+		{"queue", "/queue/all", busy(), "", 200, ""},
+		{"queue-team", "/queue/network-team?status=in_progress&priority=high", busy(), "", 200, ""},
+		{"queue-empty", "/queue/helpdesk", &memory{}, "", 200, ""},
+		{"queue-nothing-matches", "/queue/helpdesk?priority=critical", busy(), "", 200, ""},
+		{"queue-due", "/queue/all?due=overdue&sort=due", busy(), "", 200, ""},
+		{"queue-requester", "/queue/all?requester=ann%40example.org&status=any", busy(), "", 200, ""},
+		{"ticket", "/ticket/1055", busy(), "", 200, ""},
+		{"ticket-bare", "/ticket/IT-1056", busy(), "", 200, ""},
+		{"mail", "/mail", busy(), "", 200, ""},
+		{"mail-empty", "/mail", &memory{}, "", 200, ""},
+		{"mail-degraded", "/mail", degraded(), "", 200, ""},
+		{"quarantine", "/mail?fate=quarantined", busy(), "", 200, ""},
+		{"quarantine-empty", "/mail?fate=quarantined", &memory{}, "", 200, ""},
+		{"one-mail", "/mail/28", busy(), "", 200, ""},
+		{"one-mail-quarantined", "/mail/30", busy(), "", 200, ""},
+		{"outbox", "/mail/outbox", busy(), "", 200, ""},
+		{"outbox-empty", "/mail/outbox", &memory{}, "", 200, ""},
+		{"account", "/account", busy(), "", 200, ""},
+		{"sign-in", "/sign-in", busy(), "", 200, "x"},
+		{"sign-in-link", "/sign-in/4KJ2QZ7XW3MNB5TRLHVC6DGAEY", busy(), "", 200, "x"},
+		{"stranger", "/queue/all", busy(), "", 401, "x"},
+		{"technician-dashboard", "/", busy(), "", 200, "nadia@example.org"},
+		{"technician-mine", "/mine", busy(), "", 200, "nadia@example.org"},
+		{"requester", "/", busy(), "", 200, "juergen.weiss@example.org"},
+		{"requester-nothing", "/", &memory{}, "", 200, "ann@example.org"},
+		{"requester-ticket", "/ticket/1055", busy(), "", 200, "juergen.weiss@example.org"},
+		{"not-found", "/ticket/99999", busy(), "", 404, ""},
+		{"database-away", "/", down, "", 503, ""},
 	}
 }
 
@@ -184,7 +196,7 @@ func TestPagesLookAsTheyDid(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options(tt.source)
 			o.Held = func() string { return tt.held }
-			w := get(t, open(t, o), tt.target)
+			w := answer(open(t, o), asked(http.MethodGet, tt.target, by(tt.who), nil))
 			if w.Code != tt.status {
 				t.Errorf("status: got %d, want %d", w.Code, tt.status)
 			}

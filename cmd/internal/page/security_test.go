@@ -105,7 +105,7 @@ func ownForm(form *html.Node) bool {
 func TestPagesHoldNoScriptNoStyleAndNothingOfOthers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range goldenPages() {
-		w := get(t, open(t, options(tt.source)), tt.target)
+		w := answer(open(t, options(tt.source)), asked(http.MethodGet, tt.target, by(tt.who), nil))
 		for _, s := range unsafeMarkup(document(t, w)) {
 			t.Errorf("%s: %s", tt.name, s)
 		}
