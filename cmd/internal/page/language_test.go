@@ -90,8 +90,16 @@ func TestTranslationTouchesNothingFromOutside(t *testing.T) {
 func TestTheLanguageIsTheOneThatTheBrowserWantsMost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ desk, header, want string }{
-		{"", "", "en"}, {"de", "", "de"}, {"de", "en", "en"}, {"", "de", "de"}, {"", "fr,de;q=0.3", "de"}, {"", "de;q=0.3,en-GB;q=0.4", "en"},
-		{"de", "fr", "de"}, {"", "de;q=x", "en"}, {"", "DE-ch", "de"}, {"", strings.Repeat("de;q=0,", 1000), "en"},
+		{"", "", "en"},
+		{"de", "", "de"},
+		{"de", "en", "en"},
+		{"", "de", "de"},
+		{"", "fr,de;q=0.3", "de"},
+		{"", "de;q=0.3,en-GB;q=0.4", "en"},
+		{"de", "fr", "de"},
+		{"", "de;q=x", "en"},
+		{"", "DE-ch", "de"},
+		{"", strings.Repeat("de;q=0,", 1000), "en"},
 	} {
 		o := options(busy())
 		o.Language = tt.desk
