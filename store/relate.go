@@ -76,24 +76,6 @@ func (tx *Tx) LastEntries(n ticket.Number, limit int) ([]Entry, error) {
 	return entries, nil
 }
 
-// ListTickets gives tickets as this transaction sees them, the newest number
-// first.
-func (tx *Tx) ListTickets(f TicketFilter) ([]Ticket, error) {
-	if err := tx.flush(); err != nil {
-		return nil, err
-	}
-	query, args := ticketQuery(f)
-	rows, err := find[ticketRow](tx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list tickets: %w", err)
-	}
-	tickets := make([]Ticket, len(rows))
-	for i := range rows {
-		tickets[i] = rows[i].ticket()
-	}
-	return tickets, nil
-}
-
 // Linked says whether two tickets are linked so.
 func (tx *Tx) Linked(a, b ticket.Number, kind string) (bool, error) {
 	if err := tx.flush(); err != nil {

@@ -23,11 +23,12 @@ var runners = []string{
 // changes one reads it with care.
 func builders() map[string]string {
 	return map[string]string{
-		"ticketQuery": "conditions are literals, joined",
+		"ticketQuery": "parts put together by add, and an order out of literals",
+		"fewQuery":    "conditions are literals, joined",
 		"intakeQuery": "conditions are literals, joined",
 		"outboxQuery": "conditions are literals, joined",
 		"autoSent":    "one of two literals",
-		"fillDays":    "a literal for each day, with the day's number",
+		"fillDays":    "casts of the dialect's, repeated",
 		"updateMany":  "table, key, columns and condition are literals of its callers",
 		"values":      "casts of the dialect's, repeated",
 		"Twins":       "a column's name out of the table above it",

@@ -246,7 +246,9 @@ type Overview struct {
 	Open             map[string]map[ticket.Priority]int // live tickets by team and priority
 	Unassigned       int                                // live tickets that nobody has
 	Waiting          int
-	PerDay           [14]Day  // oldest first; days of the time zone of now
+	Overdue          int      // live tickets whose date has gone by
+	DueToday         int      // live tickets that are due in what is left of the day
+	PerDay           [30]Day  // oldest first; days of the time zone of now
 	OldestUnanswered []Ticket // live and without a first response; at most 5
 	Quarantined      int
 	OutboxUnsent     int
@@ -254,22 +256,17 @@ type Overview struct {
 	LastIntake       time.Time // when a mail was last seen
 }
 
-// Day is one day of the dashboard's chart.
+// Day is one day of the dashboard's charts.
 type Day struct {
 	Day      time.Time // midnight at which it begins
 	New      int       // tickets opened
 	Resolved int       // tickets resolved that are so still
-}
 
-// TicketFilter chooses tickets; empty fields do not restrict.
-type TicketFilter struct {
-	Team      string
-	Status    []ticket.Status // any of these
-	Assignee  string
-	Requester string
-	Live      bool          // neither resolved nor closed
-	Before    ticket.Number // only numbers below: the last one of the page before
-	Limit     int           // at most 500; 0 means 50
+	// Of the tickets opened on that day: how many have had a first response,
+	// and within what time half and nine tenths of them had it. They are told
+	// in whole seconds, by nearest rank.
+	Answered     int
+	Median, Slow time.Duration
 }
 
 // Detail is a ticket with all that hangs on it, at most the newest 1,000 of

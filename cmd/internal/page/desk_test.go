@@ -201,10 +201,47 @@ func busy() *memory {
 			triage.DesktopSupport:      {ticket.Medium: 1},
 			triage.SystemAdministrator: {ticket.Critical: 1, ticket.Medium: 1},
 		},
-		Unassigned: 4, Waiting: 2, Quarantined: 1, OutboxUnsent: 3, OutboxFailed: 1, LastIntake: before(9 * time.Minute),
+		Unassigned: 4, Waiting: 2, Overdue: 1, DueToday: 1, Quarantined: 1, OutboxUnsent: 3, OutboxFailed: 1, LastIntake: before(9 * time.Minute),
 	}
-	for i, d := range [14][2]int{{7, 5}, {9, 8}, {6, 9}, {2, 0}, {1, 0}, {11, 7}, {8, 9}, {5, 7}, {12, 6}, {9, 11}, {1, 1}, {0, 0}, {13, 8}, {6, 2}} {
-		m.overview.PerDay[i] = store.Day{Day: now.Truncate(24*time.Hour).AddDate(0, 0, i-13), New: d[0], Resolved: d[1]}
+	for i, d := range [30][4]int{ // new, resolved, minutes until half and nine tenths were answered
+		{8, 6, 31, 95},
+		{6, 7, 44, 180},
+		{9, 4, 25, 130},
+		{10, 8, 38, 150},
+		{2, 1, 190, 420},
+		{0, 0, 0, 0},
+		{9, 7, 41, 125},
+		{12, 9, 52, 240},
+		{7, 8, 35, 110},
+		{8, 10, 29, 88},
+		{5, 6, 33, 140},
+		{1, 0, 0, 0},
+		{2, 0, 600, 610},
+		{10, 8, 47, 170},
+		{8, 9, 40, 101},
+		{7, 6, 36, 90},
+		{7, 5, 28, 75},
+		{9, 8, 39, 160},
+		{6, 9, 43, 122},
+		{2, 0, 260, 540},
+		{1, 0, 1500, 1500},
+		{11, 7, 55, 210},
+		{8, 9, 32, 118},
+		{5, 7, 27, 66},
+		{12, 6, 61, 185},
+		{9, 11, 34, 99},
+		{1, 1, 75, 75},
+		{0, 0, 0, 0},
+		{13, 8, 48, 143},
+		{6, 2, 16, 31},
+	} {
+		minutes := func(n int) time.Duration { return time.Duration(n) * time.Minute }
+		m.overview.PerDay[i] = store.Day{
+			Day: now.Truncate(24*time.Hour).AddDate(0, 0, i-29), New: d[0], Resolved: d[1], Median: minutes(d[2]), Slow: minutes(d[3]),
+		}
+		if d[2] > 0 {
+			m.overview.PerDay[i].Answered = (d[0]*4 + 4) / 5
+		}
 	}
 	for _, i := range []int{6, 3, 1, 0} {
 		m.overview.OldestUnanswered = append(m.overview.OldestUnanswered, m.tickets[i])
