@@ -42,8 +42,9 @@ func lists() []listed {
 		{"assignee, live, low", TicketFilter{Assignee: "tom@example.org", Live: true, Priority: ticket.Low}, [5]string{byAssignee, byAssignee, byAssignee + " sorted", byAssignee, byDate}},
 		{"requester", TicketFilter{Requester: "ann@example.org"}, [5]string{byRequester, byRequester, byRequester + " sorted", byRequester + " sorted", byRequester + " sorted"}},
 		{"requester, live, high", TicketFilter{Requester: "ann@example.org", Live: true, Priority: ticket.High}, [5]string{byRequester, byRequester, byRequester + " sorted", byRequester + " sorted", byRequester + " sorted"}},
-		{"involved", TicketFilter{Involved: "ann@example.org"}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
-		{"involved, live, low", TicketFilter{Involved: "ann@example.org", Live: true, Priority: ticket.Low}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved", TicketFilter{Involved: []string{"ann@example.org"}}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved by two addresses", TicketFilter{Involved: []string{"dee@example.org", "ann@example.org"}}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved, live, low", TicketFilter{Involved: []string{"ann@example.org"}, Live: true, Priority: ticket.Low}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
 		{"overdue", TicketFilter{Live: true, DueBefore: listNow}, dated},
 		{"due today", TicketFilter{Live: true, DueFrom: listNow, DueBefore: listNow.Add(9 * time.Hour)}, dated},
 		{"below a number", TicketFilter{Before: 1060}, [5]string{"key", "key", byChange, byStatus, byDate}},
@@ -226,7 +227,7 @@ func (f TicketFilter) takes(t onTicket) bool {
 	return (f.Team == "" || t.Team == f.Team) && (len(f.Status) == 0 || slices.Contains(f.Status, t.Status)) &&
 		(f.Priority == "" || t.Priority == f.Priority) && (f.Assignee == "" || t.Assignee == f.Assignee) &&
 		(!f.Unassigned || t.Assignee == "") && (f.Requester == "" || t.Requester == f.Requester) &&
-		(f.Involved == "" || t.Requester == f.Involved || slices.Contains(t.people, f.Involved)) && (!f.Live || t.Status.Live()) &&
+		(len(f.Involved) == 0 || slices.ContainsFunc(f.Involved, func(a string) bool { return t.Requester == a || slices.Contains(t.people, a) })) && (!f.Live || t.Status.Live()) &&
 		(f.DueFrom.IsZero() || !t.DueAt.IsZero() && !t.DueAt.Before(f.DueFrom)) &&
 		(f.DueBefore.IsZero() || !t.DueAt.IsZero() && t.DueAt.Before(f.DueBefore)) && (f.Before == 0 || t.Number < f.Before)
 }
@@ -324,7 +325,8 @@ func TestAFilterThatContradictsItselfChoosesNothing(t *testing.T) {
 			{Unassigned: true, Assignee: "tom@example.org"},
 			{DueFrom: listNow, DueBefore: listNow},
 			{Team: "Finance"},
-			{Involved: "nobody@example.org"},
+			{Involved: []string{"nobody@example.org"}},
+			{Assignee: "\x00"},
 		} {
 			if list, err := readAll(t, s, f); err != nil || len(list) != 0 {
 				t.Errorf("%+v: got %d tickets, %v", f, len(list), err)

@@ -95,13 +95,17 @@ func (o *Overview) fillDays(ctx context.Context, db *gorm.DB, d dialect, now tim
 	if err != nil {
 		return err
 	}
+	var all []int64
 	for _, c := range days {
-		day := &o.PerDay[c.Day]
-		day.Resolved = c.Resolved
-		if err := day.opened(string(c.Opened)); err != nil {
+		numbers, err := opened(string(c.Opened))
+		if err != nil {
 			return err
 		}
+		day := &o.PerDay[c.Day]
+		day.New, day.Resolved, day.Answers = int(numbers[0]), c.Resolved, answers(numbers[1:])
+		all = append(all, numbers[1:]...)
 	}
+	o.Answers = answers(all)
 	return nil
 }
 
@@ -112,27 +116,30 @@ func midnight(now time.Time, days int) time.Time {
 	return time.Date(year, month, day+days, 0, 0, 0, 0, now.Location())
 }
 
-// opened reads how many tickets a day has, and after a comma each the seconds
-// until the first response of those that have had one.
-func (d *Day) opened(list string) error {
-	var numbers []int64
+// opened reads how many tickets a day has, and after it the seconds until the
+// first response of those that have had one.
+func opened(list string) ([]int64, error) {
+	numbers := make([]int64, 0, 1+strings.Count(list, ","))
 	for one := range strings.SplitSeq(list, ",") {
 		n, err := strconv.ParseInt(one, 10, 64)
 		if err != nil {
-			return fmt.Errorf("read the times until the first response: %w", err)
+			return nil, fmt.Errorf("read the times until the first response: %w", err)
 		}
 		numbers = append(numbers, max(n, 0))
 	}
-	d.New, numbers = int(numbers[0]), numbers[1:]
-	if d.Answered = len(numbers); d.Answered == 0 {
-		return nil
+	return numbers, nil
+}
+
+// answers sorts the seconds until first responses and tells of them.
+func answers(seconds []int64) Answers {
+	if len(seconds) == 0 {
+		return Answers{}
 	}
-	slices.Sort(numbers)
+	slices.Sort(seconds)
 	rank := func(percent int) time.Duration {
-		return time.Duration(numbers[(len(numbers)*percent+99)/100-1]) * time.Second
+		return time.Duration(seconds[(len(seconds)*percent+99)/100-1]) * time.Second
 	}
-	d.Median, d.Slow = rank(50), rank(90)
-	return nil
+	return Answers{len(seconds), rank(50), rank(90)}
 }
 
 // fillCounts adds what is one number each, and the tickets that have waited

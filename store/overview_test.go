@@ -147,7 +147,8 @@ func TestOverviewTellsHowSoonTicketsAreAnswered(t *testing.T) {
 			d := o.PerDay[len(o.PerDay)-1-day]
 			got = append(got, fmt.Sprint(d.New, " ", d.Answered, " ", d.Median, " ", d.Slow))
 		}
-		want := []string{"2 1 5m0s 5m0s", "3 2 1m0s 2m0s", "11 10 5m0s 9m0s", "12 11 1m0s 1h0m0s", "2 1 0s 0s", "1 0 0s 0s", "0 0 0s 0s"}
+		got = append(got, fmt.Sprint(o.Answers))
+		want := []string{"2 1 5m0s 5m0s", "3 2 1m0s 2m0s", "11 10 5m0s 9m0s", "12 11 1m0s 1h0m0s", "2 1 0s 0s", "1 0 0s 0s", "0 0 0s 0s", "{25 2m0s 10m0s}"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

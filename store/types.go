@@ -249,6 +249,7 @@ type Overview struct {
 	Overdue          int      // live tickets whose date has gone by
 	DueToday         int      // live tickets that are due in what is left of the day
 	PerDay           [30]Day  // oldest first; days of the time zone of now
+	Answers          Answers  // to the tickets that were opened in these days
 	OldestUnanswered []Ticket // live and without a first response; at most 5
 	Quarantined      int
 	OutboxUnsent     int
@@ -261,10 +262,13 @@ type Day struct {
 	Day      time.Time // midnight at which it begins
 	New      int       // tickets opened
 	Resolved int       // tickets resolved that are so still
+	Answers            // to the tickets that were opened on it
+}
 
-	// Of the tickets opened on that day: how many have had a first response,
-	// and within what time half and nine tenths of them had it. They are told
-	// in whole seconds, by nearest rank.
+// Answers tells how soon tickets had their first response: of how many that
+// have had one, and within what time half and nine tenths of them had it. That
+// is in whole seconds, by nearest rank.
+type Answers struct {
 	Answered     int
 	Median, Slow time.Duration
 }

@@ -46,7 +46,7 @@ func (p *page) load() error {
 	}
 	p.templates = map[string]*template.Template{}
 	base, err := template.New("").Funcs(template.FuncMap{
-		"line": oneLine, "text": manyLines, "addr": address, "size": size, "count": count,
+		"line": oneLine, "text": manyLines, "addr": address, "size": size, "count": count, "short": short,
 		"status": ticket.Status.Label, "tag": p.tag, "tabs": mailTabs,
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {

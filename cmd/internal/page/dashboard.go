@@ -18,7 +18,11 @@ type dashboard struct {
 	Priorities []ticket.Priority
 	Rows       []teamRow
 	Total      teamRow
-	Chart      chart
+	New        int
+	Resolved   int
+	Flowing    chart
+	Answers    store.Answers
+	Answering  chart
 	Unanswered []ticketRow
 	Flow       flow
 	Risks      []string
@@ -54,7 +58,9 @@ func (p *page) dashboard(r *http.Request, now time.Time) (made, error) {
 	f := p.flow(r.Context(), o, now)
 	d := dashboard{
 		Priorities: ticket.Priorities(),
-		Chart:      p.chart(o.PerDay[:], now),
+		Flowing:    p.flowChart(o.PerDay[:], now),
+		Answers:    o.Answers,
+		Answering:  p.answerChart(o.PerDay[:], o.Answers, now),
 		Flow:       f,
 		Risks:      p.risks,
 		Total:      p.teamRow("All teams", "/queue/"+everything, nil),
@@ -79,12 +85,19 @@ func (p *page) dashboard(r *http.Request, now time.Time) (made, error) {
 		}
 	}
 	d.Empty = d.Total.Total == 0
+	for _, day := range o.PerDay {
+		d.New += day.New
+		d.Resolved += day.Resolved
+	}
 	critical := d.Total.Cells[0]
+	all := "/queue/" + everything
 	d.Figures = []figure{
 		{Label: "Open", Note: "all teams", N: d.Total.Total, Href: d.Total.Href},
 		{Label: "Critical", Note: "of these", N: critical.N, Href: critical.Href, Alarm: critical.N > 0},
-		{Label: "Unassigned", Note: "nobody has them", N: o.Unassigned, Href: "/queue/" + everything + "?assignee=" + nobody},
-		{Label: "Waiting", Note: "for an answer", N: o.Waiting, Href: "/queue/" + everything + "?status=waiting"},
+		{Label: "Unassigned", Note: "nobody has them", N: o.Unassigned, Href: with(all, "assignee", nobody)},
+		{Label: "Waiting", Note: "for an answer", N: o.Waiting, Href: with(all, "status", string(ticket.Waiting))},
+		{Label: "Overdue", Note: "their date has gone by", N: o.Overdue, Href: all + "?due=" + overdue + "&sort=" + string(store.DueFirst), Alarm: o.Overdue > 0},
+		{Label: "Due today", Note: "in what is left of it", N: o.DueToday, Href: all + "?due=" + dueToday + "&sort=" + string(store.DueFirst)},
 	}
 	for _, t := range o.OldestUnanswered {
 		d.Unanswered = append(d.Unanswered, p.ticketRow(t, now))

@@ -50,12 +50,22 @@ func (m *memory) ListTickets(_ context.Context, f store.TicketFilter) ([]store.T
 	for _, t := range m.tickets {
 		if f.Team != "" && t.Team != f.Team || len(f.Status) > 0 && !slices.Contains(f.Status, t.Status) ||
 			f.Assignee != "" && t.Assignee != f.Assignee || f.Requester != "" && t.Requester != f.Requester ||
-			f.Live && !t.Status.Live() || f.Before != 0 && t.Number >= f.Before || len(list) == f.Limit {
+			f.Live && !t.Status.Live() || f.Before != 0 && t.Number >= f.Before || f.Priority != "" && t.Priority != f.Priority ||
+			f.Unassigned && t.Assignee != "" || len(f.Involved) > 0 && !m.involves(t, f.Involved) || !f.DueFrom.IsZero() && t.DueAt.Before(f.DueFrom) ||
+			!f.DueBefore.IsZero() && (t.DueAt.IsZero() || !t.DueAt.Before(f.DueBefore)) ||
+			f.After.Number != 0 && f.Order.Compare(f.Order.Place(t), f.After) <= 0 {
 			continue
 		}
 		list = append(list, t)
 	}
-	return list, m.fault()
+	slices.SortStableFunc(list, func(a, b store.Ticket) int { return f.Order.Compare(f.Order.Place(a), f.Order.Place(b)) })
+	return list[:min(len(list), f.Limit)], m.fault()
+}
+
+// involves says whether somebody is on a ticket.
+func (m *memory) involves(t store.Ticket, addrs []string) bool {
+	return slices.Contains(addrs, t.Requester) ||
+		slices.ContainsFunc(m.details[t.Number].Participants, func(p store.Participant) bool { return slices.Contains(addrs, p.Addr) })
 }
 
 func (m *memory) Show(_ context.Context, n ticket.Number) (store.Detail, error) {
@@ -236,13 +246,13 @@ func busy() *memory {
 		{6, 2, 16, 31},
 	} {
 		minutes := func(n int) time.Duration { return time.Duration(n) * time.Minute }
-		m.overview.PerDay[i] = store.Day{
-			Day: now.Truncate(24*time.Hour).AddDate(0, 0, i-29), New: d[0], Resolved: d[1], Median: minutes(d[2]), Slow: minutes(d[3]),
-		}
+		day := store.Day{Day: now.Truncate(24*time.Hour).AddDate(0, 0, i-29), New: d[0], Resolved: d[1]}
 		if d[2] > 0 {
-			m.overview.PerDay[i].Answered = (d[0]*4 + 4) / 5
+			day.Answers = store.Answers{Answered: (d[0]*4 + 4) / 5, Median: minutes(d[2]), Slow: minutes(d[3])}
 		}
+		m.overview.PerDay[i] = day
 	}
+	m.overview.Answers = store.Answers{Answered: 161, Median: 38 * time.Minute, Slow: 2*time.Hour + 48*time.Minute}
 	for _, i := range []int{6, 3, 1, 0} {
 		m.overview.OldestUnanswered = append(m.overview.OldestUnanswered, m.tickets[i])
 	}

@@ -20,6 +20,7 @@ type mailsPage struct {
 	Clear      string
 	Newest     string
 	Older      string
+	Save       string // address of the list as CSV
 }
 
 // mailTab is what the links between the lists of mail get.
@@ -88,26 +89,34 @@ func becameOf(in store.Intake) string {
 // undone is the filter for mails that are not done with.
 const undone = "undone"
 
-func (p *page) mails(r *http.Request, now time.Time) (made, error) {
+// intakeFilter reads the address of a list of mails.
+func intakeFilter(r *http.Request) (f store.IntakeFilter, fate string, err error) {
 	query := r.URL.Query()
-	f := store.IntakeFilter{Limit: rowsPerPage + 1}
-	fate := query.Get("fate")
-	switch {
+	switch fate = query.Get("fate"); {
 	case fate == "":
 	case fate == undone:
 		f.Undone = true
 	case slices.Contains(store.Fates(), store.Fate(fate)):
 		f.Fate = store.Fate(fate)
 	default:
-		return made{}, errNotFound
+		return f, "", errNotFound
 	}
 	if s := query.Get("before"); s != "" {
 		id, ok := rowID(s)
 		if !ok {
-			return made{}, errNotFound
+			return f, "", errNotFound
 		}
 		f.Before = id
 	}
+	return f, fate, nil
+}
+
+func (p *page) mails(r *http.Request, now time.Time) (made, error) {
+	f, fate, err := intakeFilter(r)
+	if err != nil {
+		return made{}, err
+	}
+	f.Limit = rowsPerPage + 1
 	o, err := p.source.Overview(r.Context(), now.In(p.zone))
 	if err != nil {
 		return made{}, fmt.Errorf("read the overview: %w", err)
@@ -119,6 +128,7 @@ func (p *page) mails(r *http.Request, now time.Time) (made, error) {
 		return made{}, fmt.Errorf("list mails: %w", err)
 	}
 	here := with("/mail", "fate", fate)
+	m.Save = with(here, "format", "csv")
 	if len(found) > rowsPerPage {
 		found = found[:rowsPerPage]
 		m.Older = with(here, "before", fmt.Sprint(found[rowsPerPage-1].ID))
@@ -221,6 +231,7 @@ type outboxPage struct {
 	Clear    string
 	Newest   string
 	Older    string
+	Save     string // address of the list as CSV
 }
 
 // outboxRow is one outgoing mail to one recipient.
@@ -251,20 +262,30 @@ var stateWords = map[store.State]string{
 
 var states = []store.State{store.Queued, store.Sending, store.Uncertain, store.Failed, store.Sent, store.Cancelled}
 
-func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
+// outboxFilter reads the address of the outbox.
+func outboxFilter(r *http.Request) (store.OutboxFilter, error) {
 	query := r.URL.Query()
-	state := store.State(query.Get("state"))
-	if state != "" && !slices.Contains(states, state) {
-		return made{}, errNotFound
+	f := store.OutboxFilter{State: store.State(query.Get("state"))}
+	if f.State != "" && !slices.Contains(states, f.State) {
+		return f, errNotFound
 	}
-	f := store.OutboxFilter{State: state, Limit: rowsPerPage + 1}
 	if s := query.Get("before"); s != "" {
 		id, ok := rowID(s)
 		if !ok {
-			return made{}, errNotFound
+			return f, errNotFound
 		}
 		f.Before = id
 	}
+	return f, nil
+}
+
+func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
+	f, err := outboxFilter(r)
+	if err != nil {
+		return made{}, err
+	}
+	state := f.State
+	f.Limit = rowsPerPage + 1
 	o, err := p.source.Overview(r.Context(), now.In(p.zone))
 	if err != nil {
 		return made{}, fmt.Errorf("read the overview: %w", err)
@@ -276,6 +297,7 @@ func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
 		return made{}, fmt.Errorf("list the outbox: %w", err)
 	}
 	here := with("/mail/outbox", "state", string(state))
+	m.Save = with(here, "format", "csv")
 	if len(found) > rowsPerPage {
 		found = found[:rowsPerPage]
 		m.Older = with(here, "before", fmt.Sprint(found[rowsPerPage-1].ID))

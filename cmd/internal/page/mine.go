@@ -1,59 +1,56 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
 	"deskd/store"
-	"deskd/triage/ticket"
 )
 
-// mine lists the tickets of whoever asks: a technician's are those that are
-// assigned to him, a requester's those that he opened or takes part in.
-func (p *page) mine(r *http.Request, now time.Time) (made, error) {
+// wantedMine reads the address of a list of the own tickets: a technician's are
+// those that are assigned to him, a requester's those that he opened or takes
+// part in, under any of his addresses.
+func (p *page) wantedMine(r *http.Request) (wanted, error) {
 	me, query := viewerOf(r), r.URL.Query()
-	self := "/mine"
-	f := store.TicketFilter{Live: true}
+	a := wanted{title: "My tickets", clear: "/mine", status: query.Get("status"), filter: store.TicketFilter{Live: true}}
 	if me.Technician() {
-		f.Assignee = me.Addr
+		a.filter.Assignee = me.Addr
 	} else {
-		self, f.Requester = "/", me.Addr
+		a.clear, a.filter.Involved = "/", p.people.Addresses(me.Addr)
 	}
-	q := queue{Title: "My tickets", Clear: self, ShowTeam: me.Technician(), Mine: true}
-	any := query.Get("status") == anyStatus
-	switch query.Get("status") {
+	switch a.status {
 	case "":
 	case anyStatus:
-		f.Live = false
+		a.filter.Live = false
 	default:
-		return made{}, errNotFound
+		return wanted{}, errNotFound
 	}
-	if s := query.Get("before"); s != "" {
-		n, err := ticket.ParseNumber(s)
-		if err != nil {
-			return made{}, errNotFound
-		}
-		f.Before = n
-	}
-	rows, next, _, err := p.findTickets(r.Context(), f, func(store.Ticket) bool { return true })
+	a.here = with(a.clear, "status", a.status)
+	return a, a.sorted(query)
+}
+
+func (p *page) mine(r *http.Request, now time.Time) (made, error) {
+	a, err := p.wantedMine(r)
 	if err != nil {
-		return made{}, fmt.Errorf("list tickets: %w", err)
+		return made{}, err
 	}
-	for _, t := range rows {
-		q.Rows = append(q.Rows, p.ticketRow(t, now))
+	q, err := p.listed(r.Context(), a, now)
+	if err != nil {
+		return made{}, err
 	}
-	here := self
-	if any {
-		here = with(self, "status", anyStatus)
+	q.ShowTeam, q.Mine = viewerOf(r).Technician(), true
+	q.Statuses = []choice{
+		{"Unresolved", with(a.here, "status", ""), a.status == ""},
+		{"Any", with(a.here, "status", anyStatus), a.status == anyStatus},
 	}
-	q.Filtered = any
-	if f.Before != 0 {
-		q.Newest = here
-	}
-	if next != 0 {
-		q.Older = with(here, "before", next.String())
-	}
-	q.Statuses = []choice{{"Unresolved", self, !any}, {"Any", with(self, "status", anyStatus), any}}
 	return made{template: "queue", title: q.Title, section: "mine", main: q}, nil
+}
+
+// savedMine is the list of the own tickets as CSV.
+func (p *page) savedMine(r *http.Request, _ time.Time) (saved, error) {
+	a, err := p.wantedMine(r)
+	if err != nil {
+		return saved{}, err
+	}
+	return p.savedTickets("my-tickets", a.filter, viewerOf(r).Technician()), nil
 }

@@ -235,14 +235,14 @@ func slug(name string) string {
 func (p *page) handler() http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc("/{$}", p.only(requester, p.home))
-	routes.HandleFunc("/queue/{team}", p.only(technician, p.show(p.queue)))
+	routes.HandleFunc("/queue/{team}", p.only(technician, p.list(p.queue, p.savedQueue)))
 	routes.HandleFunc("/ticket/{number}", p.only(requester, p.show(p.ticket)))
-	routes.HandleFunc("/mail", p.only(administrator, p.show(p.mails)))
-	routes.HandleFunc("/mail/outbox", p.only(administrator, p.show(p.outbox)))
+	routes.HandleFunc("/mail", p.only(administrator, p.list(p.mails, p.savedMails)))
+	routes.HandleFunc("/mail/outbox", p.only(administrator, p.list(p.outbox, p.savedOutbox)))
 	routes.HandleFunc("/mail/{intake}", p.only(technician, p.show(p.mail)))
 	routes.HandleFunc("/raw/{intake}", p.only(technician, p.rawSource))
 	routes.HandleFunc("/attachment/{entry}/{part}", p.only(requester, p.attachedFile))
-	routes.HandleFunc("/mine", p.only(technician, p.show(p.mine)))
+	routes.HandleFunc("/mine", p.only(technician, p.list(p.mine, p.savedMine)))
 	routes.HandleFunc("/live", p.only(technician, p.live))
 	routes.HandleFunc("/account", p.only(requester, p.show(p.account)))
 	routes.HandleFunc("/sign-in", p.signInForm)
@@ -279,7 +279,7 @@ func (p *page) home(w http.ResponseWriter, r *http.Request) {
 		p.show(p.dashboard)(w, r)
 		return
 	}
-	p.show(p.mine)(w, r)
+	p.list(p.mine, p.savedMine)(w, r)
 }
 
 // plainPaths answers paths that are not written plainly ("//x", "/a/../b")

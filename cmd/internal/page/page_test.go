@@ -154,6 +154,7 @@ func goldenPages() []struct {
 		{"queue-team", "/queue/network-team?status=in_progress&priority=high", busy(), "", 200},
 		{"queue-empty", "/queue/helpdesk", &memory{}, "", 200},
 		{"queue-nothing-matches", "/queue/helpdesk?priority=critical", busy(), "", 200},
+		{"queue-due", "/queue/all?due=overdue&sort=due", busy(), "", 200},
 		{"queue-requester", "/queue/all?requester=ann%40example.org&status=any", busy(), "", 200},
 		{"ticket", "/ticket/1055", busy(), "", 200},
 		{"ticket-bare", "/ticket/IT-1056", busy(), "", 200},

@@ -485,7 +485,7 @@ func TestT39_NothingRedirects(t *testing.T) {
 	h := open(t, options(busy()))
 	for _, target := range []string{
 		"//evil.example", "//evil.example/", "/./", "/ticket/../mail", "/mail/", "/ticket/1055/", "/?next=https://evil.example",
-		"/queue/all?before=https://evil.example", "/mail?url=//evil.example", "/queue", "/static/", "/\\evil.example",
+		"/queue/all?after=https://evil.example", "/mail?url=//evil.example", "/queue", "/static/", "/\\evil.example",
 	} {
 		w := ask(t, h, "GET", "http://localhost"+target)
 		if w.Code/100 == 3 || w.Header().Get("Location") != "" {
@@ -506,7 +506,9 @@ func TestT41_WhatIsNotThereLooksAlike(t *testing.T) {
 	}
 	for _, target := range []string{
 		"/ticket/1", "/ticket/abc", "/ticket/XX-1055", "/ticket/IT-", "/ticket/-1", "/ticket/01055x", "/queue/finance", "/queue/all?status=odd",
-		"/queue/all?priority=odd", "/queue/all?before=x", "/mail/4711", "/mail/x", "/mail?fate=odd", "/mail?before=-1", "/mail/outbox?state=odd",
+		"/queue/all?priority=odd", "/queue/all?after=x", "/queue/all?sort=odd", "/queue/all?due=odd", "/queue/all?format=odd", "/mail?format=odd",
+		"/queue/all?status=open,odd", "/queue/all?status=odd&format=csv", "/mail?fate=odd&format=csv", "/mail/outbox?before=x&format=csv", "/queue/finance?format=csv",
+		"/mail/4711", "/mail/x", "/mail?fate=odd", "/mail?before=-1", "/mail/outbox?state=odd",
 		"/raw/4711", "/raw/32", "/raw/x", "/raw/+28", "/attachment/4711/2", "/attachment/71/x", "/attachment/71/2..1", "/attachment/x/1",
 		"/nowhere", "/static/0/style.css", "/static/0/nothing", "/favicon.ico", "/robots.txt", "/.git/config",
 	} {

@@ -110,8 +110,8 @@ func TestPagesShowWhatTheStoreHolds(t *testing.T) {
 		h := open(t, o)
 		for target, want := range map[string][]string{
 			"/":                                 {`>120</span>`, "/queue/network-team?priority=high", "support@example.org"},
-			"/queue/network-team":               {"IT-1120", "IT-1071", "before=1071"},
-			"/queue/network-team?before=1071":   {"IT-1070", "Back to the newest"},
+			"/queue/network-team":               {"IT-1120", "IT-1071", "after=1071"},
+			"/queue/network-team?after=1071":    {"IT-1070", "Back to the newest"},
 			"/queue/network-team?priority=high": {"IT-1118"},
 			"/queue/helpdesk":                   {"All done"},
 			"/queue/all?assignee=none":          {"IT-1120", "Unassigned"},
@@ -144,31 +144,40 @@ func TestPagesShowWhatTheStoreHolds(t *testing.T) {
 	})
 }
 
-// TestPagingMeetsEveryTicketOnce walks a queue from page to page.
+// TestPagingMeetsEveryTicketOnce walks queues from page to page, in every order.
 func TestPagingMeetsEveryTicketOnce(t *testing.T) {
 	t.Parallel()
 	s := seed(t, storetest.SQLite(t), 230)
 	h := open(t, options(s))
-	for target, want := range map[string]int{"/queue/network-team": 230, "/queue/network-team?priority=low": 57, "/queue/all?assignee=none&priority=critical": 58} {
-		seen := map[string]bool{}
-		for at := target; at != ""; {
-			doc := document(t, get(t, h, at))
-			at = ""
-			for _, n := range elements(doc) {
-				href, _ := attr(n, "href")
-				if rel, _ := attr(n, "rel"); rel == "next" {
-					at = href
+	for target, want := range map[string]int{
+		"/queue/network-team?": 230, "/queue/network-team?priority=low": 57, "/queue/all?assignee=none&priority=critical": 58,
+		"/queue/all?status=open,closed": 230, "/queue/all?requester=juergen%40example.org": 230, "/queue/all?due=overdue": 0,
+	} {
+		for _, order := range store.Orders() {
+			seen, first := map[string]bool{}, target+"&sort="+string(order)
+			for at := first; at != ""; {
+				w := get(t, h, at)
+				doc := document(t, w)
+				if w.Code != http.StatusOK || at != first && !strings.Contains(w.Body.String(), "Back to the") {
+					t.Errorf("%s: got %d", at, w.Code)
 				}
-				if strings.HasPrefix(href, "/ticket/") {
-					if seen[href] {
-						t.Errorf("%s: %s came twice", target, href)
+				at = ""
+				for _, n := range elements(doc) {
+					href, _ := attr(n, "href")
+					if rel, _ := attr(n, "rel"); rel == "next" {
+						at = href
 					}
-					seen[href] = true
+					if strings.HasPrefix(href, "/ticket/") {
+						if seen[href] {
+							t.Errorf("%s: %s came twice", first, href)
+						}
+						seen[href] = true
+					}
 				}
 			}
-		}
-		if len(seen) != want {
-			t.Errorf("%s: got %d tickets, want %d", target, len(seen), want)
+			if len(seen) != want {
+				t.Errorf("%s: got %d tickets, want %d", first, len(seen), want)
+			}
 		}
 	}
 }
