@@ -68,11 +68,14 @@ func (m *memory) involves(t store.Ticket, addrs []string) bool {
 		slices.ContainsFunc(m.details[t.Number].Participants, func(p store.Participant) bool { return slices.Contains(addrs, p.Addr) })
 }
 
-func (m *memory) Show(_ context.Context, n ticket.Number) (store.Detail, error) {
+func (m *memory) ShowPart(_ context.Context, n ticket.Number, _ store.Mark) (store.Detail, error) {
 	if err := m.fault(); err != nil {
 		return store.Detail{}, err
 	}
 	if d, ok := m.details[n]; ok {
+		if len(d.Entries) > 0 {
+			d.FirstIntake = d.Entries[0].Intake
+		}
 		return d, nil
 	}
 	for _, t := range m.tickets {

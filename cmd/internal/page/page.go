@@ -35,7 +35,7 @@ import (
 type Source interface {
 	Overview(ctx context.Context, now time.Time) (store.Overview, error)
 	ListTickets(ctx context.Context, f store.TicketFilter) ([]store.Ticket, error)
-	Show(ctx context.Context, n ticket.Number) (store.Detail, error)
+	ShowPart(ctx context.Context, n ticket.Number, before store.Mark) (store.Detail, error)
 	ListIntakes(ctx context.Context, f store.IntakeFilter) ([]store.Intake, error)
 	IntakeByID(ctx context.Context, id int64) (store.Intake, error)
 	ListOutbox(ctx context.Context, f store.OutboxFilter) ([]store.Row, error)
