@@ -71,7 +71,7 @@ type TicketFilter struct {
 	Assignee   string
 	Unassigned bool // nobody has them
 	Requester  string
-	Involved   string        // is the requester or a participant
+	Involved   []string      // one of these is the requester or a participant
 	Live       bool          // neither resolved nor closed
 	DueFrom    time.Time     // due then or later
 	DueBefore  time.Time     // due earlier
@@ -182,7 +182,7 @@ const fewTickets = 2000
 // order meets a page of them soon. It is not asked where a walk is short in
 // any case.
 func (f TicketFilter) narrow() []string {
-	alone := f.Involved == "" && f.Requester == "" && f.DueFrom.IsZero() && f.DueBefore.IsZero()
+	alone := len(f.Involved) == 0 && f.Requester == "" && f.DueFrom.IsZero() && f.DueBefore.IsZero()
 	assigned := f.Assignee != "" || f.Unassigned
 	if !alone || !slices.ContainsFunc(f.statuses(), func(st ticket.Status) bool { return !st.Live() }) {
 		return nil
@@ -249,7 +249,7 @@ func ticketQuery(d dialect, f TicketFilter) (string, []any) {
 	l := &listing{dialect: d, f: f}
 	l.fill()
 	union := " UNION ALL "
-	if f.Involved != "" {
+	if len(f.Involved) > 0 {
 		union = " UNION " // the requester may be a participant
 	}
 	query := "SELECT t.* FROM (" + strings.Join(l.parts, union) + " ORDER BY " + f.Order.sorted("") + " LIMIT ?) AS page" +
@@ -260,7 +260,7 @@ func ticketQuery(d dialect, f TicketFilter) (string, []any) {
 // empty says that no ticket can match: the filter contradicts itself, or names
 // somebody by what no name is kept of.
 func (f TicketFilter) empty() bool {
-	for _, name := range []string{f.Team, f.Assignee, f.Requester, f.Involved} {
+	for _, name := range append([]string{f.Team, f.Assignee, f.Requester}, f.Involved...) {
 		if name != "" && clean(name) == "" {
 			return true
 		}
@@ -285,10 +285,12 @@ func (l *listing) fill() {
 	f := l.f
 	numbers := f.Order != Changed && f.dates != dated // in the order of numbers, if only within a priority
 	switch {
-	case f.Involved != "":
-		addr := []any{short(f.Involved)}
-		l.add(byRequester, "requester = ?", addr, l.rest(byRequester), f.Order.inside("number"))
-		l.add(byPerson, "p.addr = ? AND number = p.ticket", addr, l.rest(byPerson), f.Order.inside("p.ticket"))
+	case len(f.Involved) > 0:
+		for _, name := range f.Involved {
+			addr := []any{short(name)}
+			l.add(byRequester, "requester = ?", addr, l.rest(byRequester), f.Order.inside("number"))
+			l.add(byPerson, "p.addr = ? AND number = p.ticket", addr, l.rest(byPerson), f.Order.inside("p.ticket"))
+		}
 	case f.Requester != "":
 		l.add(byRequester, "requester = ?", []any{short(f.Requester)}, l.rest(byRequester), f.Order.inside("number"))
 	case f.dates == dated:
@@ -389,7 +391,7 @@ func (l *listing) rest(index string) []condition {
 			and("status IN ?", statuses)
 		}
 	}
-	if f.Requester != "" && (index != byRequester || f.Involved != "") {
+	if f.Requester != "" && (index != byRequester || len(f.Involved) > 0) {
 		and("requester = ?", short(f.Requester))
 	}
 	if f.Team != "" && index != byTeam {

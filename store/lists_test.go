@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -42,8 +43,9 @@ func lists() []listed {
 		{"assignee, live, low", TicketFilter{Assignee: "tom@example.org", Live: true, Priority: ticket.Low}, [5]string{byAssignee, byAssignee, byAssignee + " sorted", byAssignee, byDate}},
 		{"requester", TicketFilter{Requester: "ann@example.org"}, [5]string{byRequester, byRequester, byRequester + " sorted", byRequester + " sorted", byRequester + " sorted"}},
 		{"requester, live, high", TicketFilter{Requester: "ann@example.org", Live: true, Priority: ticket.High}, [5]string{byRequester, byRequester, byRequester + " sorted", byRequester + " sorted", byRequester + " sorted"}},
-		{"involved", TicketFilter{Involved: "ann@example.org"}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
-		{"involved, live, low", TicketFilter{Involved: "ann@example.org", Live: true, Priority: ticket.Low}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved", TicketFilter{Involved: []string{"ann@example.org"}}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved by two addresses", TicketFilter{Involved: []string{"dee@example.org", "ann@example.org"}}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
+		{"involved, live, low", TicketFilter{Involved: []string{"ann@example.org"}, Live: true, Priority: ticket.Low}, [5]string{byPerson, byPerson, byPerson + " sorted", byPerson + " sorted", byPerson + " sorted"}},
 		{"overdue", TicketFilter{Live: true, DueBefore: listNow}, dated},
 		{"due today", TicketFilter{Live: true, DueFrom: listNow, DueBefore: listNow.Add(9 * time.Hour)}, dated},
 		{"below a number", TicketFilter{Before: 1060}, [5]string{"key", "key", byChange, byStatus, byDate}},
@@ -226,7 +228,7 @@ func (f TicketFilter) takes(t onTicket) bool {
 	return (f.Team == "" || t.Team == f.Team) && (len(f.Status) == 0 || slices.Contains(f.Status, t.Status)) &&
 		(f.Priority == "" || t.Priority == f.Priority) && (f.Assignee == "" || t.Assignee == f.Assignee) &&
 		(!f.Unassigned || t.Assignee == "") && (f.Requester == "" || t.Requester == f.Requester) &&
-		(f.Involved == "" || t.Requester == f.Involved || slices.Contains(t.people, f.Involved)) && (!f.Live || t.Status.Live()) &&
+		(len(f.Involved) == 0 || slices.ContainsFunc(f.Involved, func(a string) bool { return t.Requester == a || slices.Contains(t.people, a) })) && (!f.Live || t.Status.Live()) &&
 		(f.DueFrom.IsZero() || !t.DueAt.IsZero() && !t.DueAt.Before(f.DueFrom)) &&
 		(f.DueBefore.IsZero() || !t.DueAt.IsZero() && t.DueAt.Before(f.DueBefore)) && (f.Before == 0 || t.Number < f.Before)
 }
@@ -324,7 +326,7 @@ func TestAFilterThatContradictsItselfChoosesNothing(t *testing.T) {
 			{Unassigned: true, Assignee: "tom@example.org"},
 			{DueFrom: listNow, DueBefore: listNow},
 			{Team: "Finance"},
-			{Involved: "nobody@example.org"},
+			{Involved: []string{"nobody@example.org"}},
 			{Assignee: "\x00"},
 		} {
 			if list, err := readAll(t, s, f); err != nil || len(list) != 0 {
@@ -363,4 +365,108 @@ func explained(t *testing.T, s *Store, query string, args []any) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestALongTicketIsShownInParts goes through a long ticket from its end to its
+// beginning: each entry and event comes once, and no part is too long.
+func TestALongTicketIsShownInParts(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		n := newTicket(t, s).Number
+		random := rand.New(rand.NewPCG(3, 3))
+		const entries, events = 450, 700
+		mustWrite(t, s, func(tx *Tx) error {
+			at := listNow
+			for i := range entries {
+				if random.IntN(4) > 0 { // several share a moment
+					at = at.Add(time.Duration(random.IntN(600)) * time.Second)
+				}
+				if err := tx.AddEntry(Entry{Ticket: n, Kind: "message", Visibility: "public", Text: fmt.Sprint("entry ", i+1), At: at}); err != nil {
+					return err
+				}
+				for range i % 3 {
+					if err := tx.AddEvent(Event{Ticket: n, What: "status", At: at}); err != nil {
+						return err
+					}
+				}
+			}
+			for i := range events - 450 { // the clock was set back
+				if err := tx.AddEvent(Event{Ticket: n, What: "priority", At: listNow.Add(time.Duration(-i) * time.Hour)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var mark Mark
+		parts, nextEntry, nextEvent := 0, 0, 0
+		for first := true; first || mark != (Mark{}); first = false {
+			d, err := s.ShowPart(t.Context(), n, mark)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first {
+				nextEntry, nextEvent = d.Ticket.Entries, d.Ticket.Events
+				if nextEntry != entries || nextEvent < events-1 {
+					t.Fatalf("there are %d entries and %d events", nextEntry, nextEvent)
+				}
+			}
+			if len(d.Entries)+len(d.Events) > partMoments || len(d.Entries)+len(d.Events) == 0 {
+				t.Fatalf("a part has %d entries and %d events", len(d.Entries), len(d.Events))
+			}
+			for _, e := range slices.Backward(d.Entries) {
+				if e.Seq != nextEntry || e.Text != fmt.Sprint("entry ", nextEntry) {
+					t.Fatalf("entry %d %q came, want %d", e.Seq, e.Text, nextEntry)
+				}
+				nextEntry--
+			}
+			for _, e := range slices.Backward(d.Events) {
+				if e.Seq != nextEvent {
+					t.Fatalf("event %d came, want %d", e.Seq, nextEvent)
+				}
+				nextEvent--
+			}
+			mark = d.Earlier
+			parts++
+		}
+		if nextEntry != 0 || nextEvent != 0 || parts < 6 {
+			t.Errorf("after %d parts, %d entries and %d events are missing", parts, nextEntry, nextEvent)
+		}
+	})
+}
+
+func TestAPartOfATicketHoldsNoMoreTextThanAPageShould(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		n := newTicket(t, s).Number
+		long := strings.Repeat("x", 900<<10)
+		mustWrite(t, s, func(tx *Tx) error {
+			for _, text := range []string{"short", long, long, long, long + long + long + long, "short"} {
+				if err := tx.AddEntry(Entry{Ticket: n, Kind: "message", Visibility: "public", Text: text}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var mark Mark
+		var got []int
+		for first := true; first || mark != (Mark{}); first = false {
+			d, err := s.ShowPart(t.Context(), n, mark)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, len(d.Entries))
+			mark = d.Earlier
+		}
+		if diff := cmp.Diff([]int{1, 1, 2, 2}, got); diff != "" {
+			t.Errorf("entries of each part (-want +got):\n%s", diff)
+		}
+		if _, err := s.ShowPart(t.Context(), 9999, Mark{}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("no such ticket: %v", err)
+		}
+		for mark, want := range map[Mark]int{{1, 1}: 0, {0, 5}: 0, {-5, -5}: 0, {2, 0}: 1, {1 << 60, 1 << 60}: 1} {
+			if d, err := s.ShowPart(t.Context(), n, mark); err != nil || len(d.Entries) != want {
+				t.Errorf("%v: got %d entries, want %d; %v", mark, len(d.Entries), want, err)
+			}
+		}
+	})
 }

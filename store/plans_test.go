@@ -59,6 +59,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(s.OutboxByID(ctx, 1))
 	try(s.Overview(ctx, s.now()))
 	try(s.Show(ctx, 1001))
+	try(s.ShowPart(ctx, 1001, Mark{}))
 	try(s.Pending(ctx, in.Mailbox, 1, []uint32{1}))
 	try(s.IntakeByID(ctx, 1))
 	try(s.Raw(ctx, make([]byte, 32)))

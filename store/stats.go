@@ -20,14 +20,113 @@ const shown = 1000
 // Show gives a ticket with all that hangs on it; ErrNotFound if there is none.
 func (s *Store) Show(ctx context.Context, n ticket.Number) (Detail, error) {
 	var d Detail
-	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error { return d.fill(ctx, db, int64(n)) })
+	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error {
+		if err := d.fill(ctx, db, int64(n), shown); err != nil {
+			return err
+		}
+		entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?", int64(n), shown)
+		if err != nil {
+			return err
+		}
+		events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? ORDER BY seq DESC LIMIT ?", int64(n), shown)
+		d.timeline(entries, events)
+		return err
+	})
 	if err != nil {
 		return Detail{}, fmt.Errorf("show ticket %d: %w", n, err)
 	}
 	return d, nil
 }
 
-func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
+// Bounds of one part of a ticket: what makes a page that is quick to load, also
+// where somebody has sent a thousand mails of the largest size.
+const (
+	partMoments = 200
+	partText    = 2 << 20 // bytes of text, as kept
+	partOutbox  = 100
+)
+
+// ShowPart gives a ticket with one part of its timeline, the newest one or that
+// before a mark, oldest first; ErrNotFound if there is no such ticket. Going
+// from mark to mark, all entries and events are met once.
+func (s *Store) ShowPart(ctx context.Context, n ticket.Number, before Mark) (Detail, error) {
+	var d Detail
+	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error {
+		if err := d.fill(ctx, db, int64(n), partOutbox); err != nil {
+			return err
+		}
+		return d.fillPart(ctx, db, int64(n), before)
+	})
+	if err != nil {
+		return Detail{}, fmt.Errorf("show a part of ticket %d: %w", n, err)
+	}
+	return d, nil
+}
+
+// fillPart takes from the ends of both lists whichever is newer, until there is
+// enough. The texts are read only then.
+func (d *Detail) fillPart(ctx context.Context, db *gorm.DB, n int64, before Mark) error {
+	end := Mark{d.Ticket.Entries + 1, d.Ticket.Events + 1}
+	if before == (Mark{}) {
+		before = end
+	}
+	before = Mark{min(max(before.Entry, 1), end.Entry), min(max(before.Event, 1), end.Event)}
+	type head struct {
+		Seq, Size int
+		At        stamp
+	}
+	heads, err := rowsFor[head](ctx, db, "SELECT seq, at, octet_length(body) + octet_length(full_body) + octet_length(blocks) + octet_length(attachments) AS size "+
+		"FROM entries WHERE ticket = ? AND seq < ? ORDER BY seq DESC LIMIT ?", n, before.Entry, partMoments)
+	if err != nil {
+		return err
+	}
+	events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? AND seq < ? ORDER BY seq DESC LIMIT ?", n, before.Event, partMoments)
+	if err != nil {
+		return err
+	}
+	i, j, size := 0, 0, 0
+	for i+j < partMoments && (i < len(heads) || j < len(events)) {
+		// Of one moment, the words come before what they did.
+		if j < len(events) && (i == len(heads) || events[j].At >= heads[i].At) {
+			j++
+			continue
+		}
+		if size += heads[i].Size; size > partText && i > 0 {
+			break
+		}
+		i++
+	}
+	mark := before
+	if i > 0 {
+		mark.Entry = heads[i-1].Seq
+	}
+	if j > 0 {
+		mark.Event = int(events[j-1].Seq)
+	}
+	entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+		n, mark.Entry, before.Entry, partMoments)
+	if err != nil {
+		return err
+	}
+	d.timeline(entries, events[:j])
+	if mark.Entry > 1 || mark.Event > 1 {
+		d.Earlier = mark
+	}
+	return nil
+}
+
+// timeline takes rows that came newest first.
+func (d *Detail) timeline(entries []entryRow, events []eventRow) {
+	for i := range slices.Backward(entries) {
+		d.Entries = append(d.Entries, entries[i].entry())
+	}
+	for i := range slices.Backward(events) {
+		d.Events = append(d.Events, events[i].event())
+	}
+}
+
+// fill reads all but the timeline.
+func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64, mails int) error {
 	tickets, err := rowsFor[ticketRow](ctx, db, "SELECT * FROM tickets WHERE number = ?", n)
 	if err != nil {
 		return err
@@ -36,19 +135,12 @@ func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
 		return ErrNotFound
 	}
 	d.Ticket = tickets[0].ticket()
-	entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? ORDER BY seq DESC LIMIT ?", n, shown)
+	first, err := rowsFor[ref](ctx, db, "SELECT intake FROM entries WHERE ticket = ? AND seq = 1", n)
 	if err != nil {
 		return err
 	}
-	for i := range slices.Backward(entries) {
-		d.Entries = append(d.Entries, entries[i].entry())
-	}
-	events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? ORDER BY seq DESC LIMIT ?", n, shown)
-	if err != nil {
-		return err
-	}
-	for i := range slices.Backward(events) {
-		d.Events = append(d.Events, events[i].event())
+	if len(first) > 0 {
+		d.FirstIntake = int64(first[0])
 	}
 	links, err := rowsFor[linkRow](ctx, db, "SELECT * FROM links WHERE from_ticket = ? UNION "+
 		"SELECT * FROM links WHERE to_ticket = ? ORDER BY at, from_ticket, to_ticket, kind LIMIT ?", n, n, shown)
@@ -66,7 +158,10 @@ func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64) error {
 		d.Participants = append(d.Participants,
 			Participant{ticket.Number(p.Ticket), string(p.Addr), string(p.Name), string(p.How), p.At.time()})
 	}
-	rows, err := rowsFor[outboxRow](ctx, db, "SELECT * FROM outbox WHERE ticket = ? ORDER BY id DESC LIMIT ?", n, shown)
+	rows, err := rowsFor[outboxRow](ctx, db, "SELECT * FROM outbox WHERE ticket = ? ORDER BY id DESC LIMIT ?", n, mails+1)
+	if d.MoreOutbox = len(rows) > mails; d.MoreOutbox {
+		rows = rows[:mails]
+	}
 	slices.Reverse(rows)
 	d.Outbox = outboxRows(rows)
 	return err

@@ -282,7 +282,15 @@ type Detail struct {
 	Links        []Link
 	Participants []Participant
 	Outbox       []Row
+
+	MoreOutbox  bool  // there are older rows of the outbox
+	FirstIntake int64 // the mail that opened it; 0: none
+	Earlier     Mark  // only of ShowPart: where the part before begins; zero: there is none
 }
+
+// Mark is a place in a ticket's timeline: what comes before it has lower
+// sequence numbers than these.
+type Mark struct{ Entry, Event int }
 
 // IntakeFilter chooses intakes; empty fields do not restrict.
 type IntakeFilter struct {

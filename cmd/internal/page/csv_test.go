@@ -149,6 +149,61 @@ func TestEveryListCanBeSaved(t *testing.T) {
 	}
 }
 
+// TestT41_SavedListsHoldWhatPagesShow: whoever saves a list gets what the pages show to the same person, and no
+// more.
+func TestT41_SavedListsHoldWhatPagesShow(t *testing.T) {
+	t.Parallel()
+	desk := busy()
+	desk.tickets[8].Tags = []string{"secret"} // 1049, of Ann
+	h := open(t, options(desk))
+	for _, tt := range []struct {
+		who, target string
+		status      int
+		tickets     string
+	}{
+		{"ann@example.org", "/?format=csv", 200, "IT-1049"},
+		{"ann@example.org", "/?status=any&sort=oldest&format=csv", 200, "IT-1048 IT-1049"},
+		{"ann.larsson@example.org", "/?format=csv", 200, "IT-1049"},
+		{"lea@example.org", "/?format=csv", 200, "IT-1055 IT-1051"}, // on the first one she is a participant
+		{"nobody@example.org", "/?format=csv", 200, ""},
+		{"ann@example.org", "/?status=closed&format=csv", 404, ""},
+		{"ann@example.org", "/queue/all?format=csv", 404, ""},
+		{"ann@example.org", "/mine?format=csv", 404, ""},
+		{"ann@example.org", "/mail?format=csv", 404, ""},
+		{"nadia@example.org", "/mine?format=csv", 200, "IT-1055"},
+		{"nadia@example.org", "/queue/network-team?format=csv", 200, "IT-1055 IT-1051"},
+		{"nadia@example.org", "/mail?format=csv", 404, ""},
+		{"nadia@example.org", "/mail/outbox?format=csv", 404, ""},
+		{admin, "/mine?format=csv", 200, ""},
+	} {
+		w := answer(h, asked(http.MethodGet, tt.target, tt.who, nil))
+		if w.Code != tt.status {
+			t.Errorf("%s, %s: got %d, want %d", tt.who, tt.target, w.Code, tt.status)
+		}
+		if tt.status != http.StatusOK {
+			continue
+		}
+		var got []string
+		rows := readCSV(t, w.Body.Bytes())
+		for _, row := range rows[1:] {
+			got = append(got, row[0])
+		}
+		if strings.Join(got, " ") != tt.tickets {
+			t.Errorf("%s, %s: got %q, want %q", tt.who, tt.target, got, tt.tickets)
+		}
+		inside := tt.who == admin || tt.who == "nadia@example.org"
+		if slices.Contains(rows[0], "Tags") != inside || !inside && strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s, %s: the columns are %q", tt.who, tt.target, rows[0])
+		}
+	}
+	if w := answer(h, asked(http.MethodGet, "/?format=csv", "", nil)); strings.Contains(w.Body.String(), "IT-1") || strings.Contains(w.Header().Get("Content-Type"), "csv") {
+		t.Errorf("a stranger: got %d %s", w.Code, w.Header().Get("Content-Type"))
+	}
+	if page := answer(h, asked(http.MethodGet, "/", "lea@example.org", nil)).Body.String(); !strings.Contains(page, "/ticket/1055") {
+		t.Error("the page of a participant does not list the ticket")
+	}
+}
+
 // TestALongListIsSavedWhole reads more than one batch out of both databases.
 func TestALongListIsSavedWhole(t *testing.T) {
 	t.Parallel()
@@ -194,10 +249,7 @@ func (e endless) ListTickets(_ context.Context, f store.TicketFilter) ([]store.T
 
 func TestASavedListIsBoundedAndHeldInNoMemory(t *testing.T) {
 	base := serve(t, options(endless{busy(), 0}))
-	answer, err := download(t, base+"/queue/all?format=csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer := fetched(t, base+"/queue/all?format=csv")
 	defer answer.Body.Close()
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -224,24 +276,25 @@ func TestASavedListIsBoundedAndHeldInNoMemory(t *testing.T) {
 	}
 }
 
-// download asks a server as an administrator.
-func download(t *testing.T, address string) (*http.Response, error) {
+// fetched asks a server over the network.
+func fetched(t *testing.T, target string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-User", admin)
-	return http.DefaultClient.Do(r)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }
 
 func TestHalfAListDoesNotPassForAWholeOne(t *testing.T) {
 	t.Parallel()
 	base := serve(t, options(endless{busy(), 5000}))
-	answer, err := download(t, base+"/queue/all?format=csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer := fetched(t, base+"/queue/all?format=csv")
 	defer answer.Body.Close()
 	if n, err := io.Copy(io.Discard, answer.Body); err == nil {
 		t.Errorf("%d bytes came, and then an end like any other", n)
@@ -257,8 +310,7 @@ func TestASlowReaderOfAListIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &deadlines{header: http.Header{}}
-	r := asked(http.MethodGet, "/queue/all?format=csv", admin, nil)
-	p.handler().ServeHTTP(w, r)
+	p.handler().ServeHTTP(w, asked(http.MethodGet, "/queue/all?format=csv", admin, nil))
 	if len(w.set) != mostSaved/savedBatch+1 {
 		t.Errorf("the deadline was moved %d times, want once for each of %d batches", len(w.set), mostSaved/savedBatch+1)
 	}

@@ -51,7 +51,7 @@ func (m *memory) ListTickets(_ context.Context, f store.TicketFilter) ([]store.T
 		if f.Team != "" && t.Team != f.Team || len(f.Status) > 0 && !slices.Contains(f.Status, t.Status) ||
 			f.Assignee != "" && t.Assignee != f.Assignee || f.Requester != "" && t.Requester != f.Requester ||
 			f.Live && !t.Status.Live() || f.Before != 0 && t.Number >= f.Before || f.Priority != "" && t.Priority != f.Priority ||
-			f.Unassigned && t.Assignee != "" || !f.DueFrom.IsZero() && t.DueAt.Before(f.DueFrom) ||
+			f.Unassigned && t.Assignee != "" || len(f.Involved) > 0 && !m.involves(t, f.Involved) || !f.DueFrom.IsZero() && t.DueAt.Before(f.DueFrom) ||
 			!f.DueBefore.IsZero() && (t.DueAt.IsZero() || !t.DueAt.Before(f.DueBefore)) ||
 			f.After.Number != 0 && f.Order.Compare(f.Order.Place(t), f.After) <= 0 {
 			continue
@@ -62,11 +62,20 @@ func (m *memory) ListTickets(_ context.Context, f store.TicketFilter) ([]store.T
 	return list[:min(len(list), f.Limit)], m.fault()
 }
 
-func (m *memory) Show(_ context.Context, n ticket.Number) (store.Detail, error) {
+// involves says whether somebody is on a ticket.
+func (m *memory) involves(t store.Ticket, addrs []string) bool {
+	return slices.Contains(addrs, t.Requester) ||
+		slices.ContainsFunc(m.details[t.Number].Participants, func(p store.Participant) bool { return slices.Contains(addrs, p.Addr) })
+}
+
+func (m *memory) ShowPart(_ context.Context, n ticket.Number, _ store.Mark) (store.Detail, error) {
 	if err := m.fault(); err != nil {
 		return store.Detail{}, err
 	}
 	if d, ok := m.details[n]; ok {
+		if len(d.Entries) > 0 {
+			d.FirstIntake = d.Entries[0].Intake
+		}
 		return d, nil
 	}
 	for _, t := range m.tickets {

@@ -96,6 +96,8 @@ var german = &language{
 		"Participant added": "Beteiligt", "Command refused": "Befehl abgelehnt", "Spoken to": "Angeschrieben",
 		"The sender could not be authenticated: dkim=none, spf=softfail.": "Der Absender konnte nicht bestätigt werden: dkim=none, spf=softfail.",
 
+		"Show what came before": "Früheres zeigen", "Nothing in this part of the timeline is for you to read.": "In diesem Teil des Verlaufs ist nichts für Sie zu lesen.",
+
 		// Mail.
 		"Arrived": "Angekommen", "Outbox": "Ausgang", "Sections of mail": "Bereiche", "Every mail that came in, and what became of it.": "Jede E-Mail, die ankam, und was aus ihr wurde.",
 		"Mail that could not be handled. It waits here, whole, for a person.": "E-Mail, die nicht bearbeitet werden konnte. Sie wartet hier unversehrt auf einen Menschen.", "Filter by what became of it": "Filtern nach dem, was daraus wurde",

@@ -35,7 +35,7 @@ import (
 type Source interface {
 	Overview(ctx context.Context, now time.Time) (store.Overview, error)
 	ListTickets(ctx context.Context, f store.TicketFilter) ([]store.Ticket, error)
-	Show(ctx context.Context, n ticket.Number) (store.Detail, error)
+	ShowPart(ctx context.Context, n ticket.Number, before store.Mark) (store.Detail, error)
 	ListIntakes(ctx context.Context, f store.IntakeFilter) ([]store.Intake, error)
 	IntakeByID(ctx context.Context, id int64) (store.Intake, error)
 	ListOutbox(ctx context.Context, f store.OutboxFilter) ([]store.Row, error)
@@ -248,7 +248,7 @@ func (p *page) handler() http.Handler {
 	routes.HandleFunc("/mail/{intake}", p.only(technician, p.show(p.mail)))
 	routes.HandleFunc("/raw/{intake}", p.only(technician, p.rawSource))
 	routes.HandleFunc("/attachment/{entry}/{part}", p.only(requester, p.attachedFile))
-	routes.HandleFunc("/mine", p.only(technician, p.list(p.queue, p.savedQueue)))
+	routes.HandleFunc("/mine", p.only(technician, p.list(p.mine, p.savedMine)))
 	routes.HandleFunc("/live", p.only(technician, p.live))
 	routes.HandleFunc("/account", p.only(requester, p.show(p.account)))
 	routes.HandleFunc("/sign-in", p.signInForm)
@@ -285,7 +285,7 @@ func (p *page) home(w http.ResponseWriter, r *http.Request) {
 		p.show(p.dashboard)(w, r)
 		return
 	}
-	p.list(p.queue, p.savedQueue)(w, r)
+	p.list(p.mine, p.savedMine)(w, r)
 }
 
 // plainPaths answers paths that are not written plainly ("//x", "/a/../b")

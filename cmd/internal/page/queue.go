@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,12 +53,12 @@ type choice struct {
 // wanted is what the address of a queue asks for.
 type wanted struct {
 	slug   string
-	mine   bool // the tickets of whoever asks: assigned to a technician; opened by others, or with a part in them
 	title  string
 	list   string // the address that reaches the team
 	filter store.TicketFilter
 	clear  string // the queue without filters
-	here   string // the queue with those that were understood, in its order
+	plain  string // the queue with those that were understood
+	here   string // the same in its order
 	status string
 	due    string
 }
@@ -71,19 +72,13 @@ var orderWords = map[store.Order]struct{ label, caption string }{
 	store.DueFirst: {"Due", "soonest due first"},
 }
 
-// wanted reads the address of a queue, or of the list of one's own tickets.
-// What has no meaning there is not found.
+// wanted reads the address of a queue. What has no meaning there is not found.
 func (p *page) wanted(r *http.Request, now time.Time) (wanted, error) {
 	slug, query := r.PathValue("team"), r.URL.Query()
 	a := wanted{slug: slug, title: "All teams", clear: r.URL.Path, status: query.Get("status"), due: query.Get("due")}
 	f := &a.filter
 	f.Live, f.Requester = true, query.Get("requester")
-	if a.mine = slug == ""; a.mine {
-		a.title = "My tickets"
-		query.Del("requester")
-		query.Del("assignee")
-		f.Requester = ""
-	} else if slug != everything {
+	if slug != everything {
 		i := slices.IndexFunc(p.teams, func(t Team) bool { return t.Slug == slug })
 		if i < 0 {
 			return wanted{}, errNotFound
@@ -112,12 +107,6 @@ func (p *page) wanted(r *http.Request, now time.Time) (wanted, error) {
 	if f.Assignee = query.Get("assignee"); f.Assignee == nobody {
 		f.Assignee, f.Unassigned = "", true
 	}
-	switch me := viewerOf(r); {
-	case a.mine && me.Technician():
-		f.Assignee = me.Addr
-	case a.mine:
-		f.Involved = me.Addr
-	}
 	switch local := now.In(p.zone); a.due {
 	case "":
 	case overdue:
@@ -128,21 +117,6 @@ func (p *page) wanted(r *http.Request, now time.Time) (wanted, error) {
 	default:
 		return wanted{}, errNotFound
 	}
-	f.Order = store.Newest
-	if s := store.Order(query.Get("sort")); s != "" {
-		if !slices.Contains(store.Orders(), s) {
-			return wanted{}, errNotFound
-		}
-		f.Order = s
-	}
-	if s := query.Get("after"); s != "" {
-		place, ok := readPlace(f.Order, s)
-		if !ok {
-			return wanted{}, errNotFound
-		}
-		f.After = place
-	}
-
 	// The links are made from the filters that were understood, never from
 	// the address as it came.
 	a.here = a.clear
@@ -152,13 +126,38 @@ func (p *page) wanted(r *http.Request, now time.Time) (wanted, error) {
 		{"assignee", query.Get("assignee")},
 		{"requester", f.Requester},
 		{"due", a.due},
-		{"sort", string(f.Order)},
 	} {
-		if kv[0] != "sort" || f.Order != store.Newest {
-			a.here = with(a.here, kv[0], kv[1])
-		}
+		a.here = with(a.here, kv[0], kv[1])
 	}
-	return a, nil
+	return a, a.sorted(query)
+}
+
+// sorted reads in which order a list is wanted, and from where on.
+func (a *wanted) sorted(query url.Values) error {
+	f := &a.filter
+	a.plain, f.Order = a.here, store.Newest
+	if s := store.Order(query.Get("sort")); s != "" {
+		if !slices.Contains(store.Orders(), s) {
+			return errNotFound
+		}
+		f.Order, a.here = s, with(a.here, "sort", sortWord(s))
+	}
+	if s := query.Get("after"); s != "" {
+		place, ok := readPlace(f.Order, s)
+		if !ok {
+			return errNotFound
+		}
+		f.After = place
+	}
+	return nil
+}
+
+// sortWord is an order in the address bar, which does not have the usual one.
+func sortWord(o store.Order) string {
+	if o == store.Newest {
+		return ""
+	}
+	return string(o)
 }
 
 // writePlace is a place in a list as the address bar has it: a number, with the
@@ -198,20 +197,39 @@ func (p *page) queue(r *http.Request, now time.Time) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	q, err := p.listed(r.Context(), a, now)
+	if err != nil {
+		return made{}, err
+	}
+	q.List, q.ShowTeam, q.Tabs = a.list, a.filter.Team == "", p.tabs(a.slug, a.filter.Team)
+	pick := func(label, key, value, current string) choice {
+		return choice{label, with(a.here, key, value), value == current}
+	}
+	q.Statuses = []choice{pick("Unresolved", "status", "", a.status)}
+	for _, s := range ticket.Statuses() {
+		q.Statuses = append(q.Statuses, pick(capital(s.Label()), "status", string(s), a.status))
+	}
+	q.Statuses = append(q.Statuses, pick("Any", "status", anyStatus, a.status))
+	priority := string(a.filter.Priority)
+	q.Priorities = []choice{pick("Any", "priority", "", priority)}
+	for _, pr := range ticket.Priorities() {
+		q.Priorities = append(q.Priorities, pick(capital(string(pr)), "priority", string(pr), priority))
+	}
+	q.Narrowed = a.narrowed()
+	return made{template: "queue", title: oneLine(q.Title), section: "queues", main: q}, nil
+}
+
+// listed reads a page of a list of tickets.
+func (p *page) listed(ctx context.Context, a wanted, now time.Time) (queue, error) {
 	f := a.filter
 	f.Limit = rowsPerPage + 1 // one more says that there is a next page
-	rows, err := p.source.ListTickets(r.Context(), f)
+	rows, err := p.source.ListTickets(ctx, f)
 	if err != nil {
-		return made{}, fmt.Errorf("list tickets: %w", err)
+		return queue{}, fmt.Errorf("list tickets: %w", err)
 	}
 	q := queue{
-		Title: a.title, List: a.list, Clear: a.clear, Save: with(a.here, "format", "csv"), ShowTeam: f.Team == "",
-		Filtered: with(a.here, "sort", "") != a.clear, Newest: f.Order == store.Newest, Sorted: orderWords[f.Order].caption,
-		Mine: a.mine,
-	}
-	section := "mine"
-	if !a.mine {
-		q.Tabs, section = p.tabs(a.slug, f.Team), "queues"
+		Title: a.title, Clear: a.clear, Filtered: a.plain != a.clear, Newest: f.Order == store.Newest,
+		Sorted: orderWords[f.Order].caption, Save: with(a.here, "format", "csv"),
 	}
 	if f.After.Number != 0 {
 		q.First = a.here
@@ -223,27 +241,10 @@ func (p *page) queue(r *http.Request, now time.Time) (made, error) {
 	for _, t := range rows {
 		q.Rows = append(q.Rows, p.ticketRow(t, now))
 	}
-	pick := func(label, key, value, current string) choice {
-		return choice{label, with(a.here, key, value), value == current}
-	}
-	q.Statuses = []choice{pick("Unresolved", "status", "", a.status)}
-	for _, s := range ticket.Statuses() {
-		q.Statuses = append(q.Statuses, pick(capital(s.Label()), "status", string(s), a.status))
-	}
-	q.Statuses = append(q.Statuses, pick("Any", "status", anyStatus, a.status))
-	q.Priorities = []choice{pick("Any", "priority", "", string(f.Priority))}
-	for _, pr := range ticket.Priorities() {
-		q.Priorities = append(q.Priorities, pick(capital(string(pr)), "priority", string(pr), string(f.Priority)))
-	}
 	for _, o := range store.Orders() {
-		value := string(o)
-		if o == store.Newest {
-			value = ""
-		}
-		q.Orders = append(q.Orders, choice{orderWords[o].label, with(a.here, "sort", value), o == f.Order})
+		q.Orders = append(q.Orders, choice{orderWords[o].label, with(a.here, "sort", sortWord(o)), o == f.Order})
 	}
-	q.Narrowed = a.narrowed()
-	return made{template: "queue", title: oneLine(q.Title), section: section, main: q}, nil
+	return q, nil
 }
 
 // narrowed are the filters that have no list to choose from.
@@ -251,9 +252,6 @@ func (a *wanted) narrowed() []choice {
 	var list []choice
 	add := func(label, key string) { list = append(list, choice{Label: label, Href: with(a.here, key, "")}) }
 	f := a.filter
-	if a.mine {
-		f.Assignee = ""
-	}
 	if len(f.Status) > 1 {
 		var words []string
 		for _, s := range f.Status {
@@ -297,18 +295,23 @@ func (p *page) savedQueue(r *http.Request, now time.Time) (saved, error) {
 	if err != nil {
 		return saved{}, err
 	}
-	return p.savedTickets("tickets-"+slug(a.title), a.filter), nil
+	return p.savedTickets("tickets-"+slug(a.title), a.filter, true), nil
 }
 
-// savedTickets is a list of tickets as CSV, from its beginning.
-func (p *page) savedTickets(name string, f store.TicketFilter) saved {
+// savedTickets is a list of tickets as CSV, from its beginning; for technicians
+// with what only they see.
+func (p *page) savedTickets(name string, f store.TicketFilter, inside bool) saved {
 	f.After, f.Limit = store.Place{}, savedBatch
+	head := []string{
+		"Ticket", "Subject", "Requester", "Requester name", "Status", "Priority", "Team", "Assignee", "Created", "Updated",
+		"First response", "Resolved", "Closed", "Due", "Tags",
+	}
+	if !inside {
+		head = head[:len(head)-1]
+	}
 	return saved{
 		name: name,
-		head: []string{
-			"Ticket", "Subject", "Requester", "Requester name", "Status", "Priority", "Team", "Assignee", "Created", "Updated",
-			"First response", "Resolved", "Closed", "Due", "Tags",
-		},
+		head: head,
 		batch: func(ctx context.Context) ([][]string, error) {
 			tickets, err := p.source.ListTickets(ctx, f)
 			if err != nil {
@@ -316,11 +319,12 @@ func (p *page) savedTickets(name string, f store.TicketFilter) saved {
 			}
 			rows := make([][]string, len(tickets))
 			for i, t := range tickets {
-				rows[i] = []string{
+				row := []string{
 					p.tag(t.Number), t.Subject, t.Requester, t.RequesterName, string(t.Status), string(t.Priority), t.Team, t.Assignee,
 					moment8601(t.CreatedAt), moment8601(t.UpdatedAt), moment8601(t.FirstResponseAt), moment8601(t.ResolvedAt),
 					moment8601(t.ClosedAt), moment8601(t.DueAt), strings.Join(t.Tags, ", "),
 				}
+				rows[i] = row[:len(head)]
 				f.After = f.Order.Place(t)
 			}
 			return rows, nil

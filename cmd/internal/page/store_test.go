@@ -182,6 +182,71 @@ func TestPagingMeetsEveryTicketOnce(t *testing.T) {
 	}
 }
 
+// TestALongTicketIsReadInParts goes from the newest part of a ticket to its
+// first one along the page's own links.
+func TestALongTicketIsReadInParts(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := seed(t, url, 2)
+		err := s.Write(t.Context(), func(tx *store.Tx) error {
+			for i := range 450 {
+				visibility := "public"
+				if i%2 == 1 {
+					visibility = "internal"
+				}
+				err := tx.AddEntry(store.Entry{Ticket: 1001, Kind: "message", Visibility: visibility, Author: "nadia@example.org", Text: fmt.Sprint("word ", i), At: now.Add(time.Duration(i) * time.Minute)})
+				if err != nil {
+					return err
+				}
+				mail := store.Outgoing{Key: fmt.Sprint("mail ", i), Ticket: 1001, Recipients: []string{"ann@example.org"}, From: "support@example.org", Kind: "notification", Body: []byte("x")}
+				if err := tx.Enqueue(mail); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := open(t, options(s))
+		if page := get(t, h, "/ticket/1001").Body.String(); strings.Count(page, "ann@example.org</bdi>") != 100 || !strings.Contains(page, "Only the newest of them") {
+			t.Errorf("got %d mails that were sent", strings.Count(page, "ann@example.org</bdi>"))
+		}
+		for who, want := range map[string]int{admin: 451, "juergen@example.org": 226} {
+			seen, parts := map[string]bool{}, 0
+			for at := "/ticket/1001"; at != ""; parts++ {
+				w := answer(h, asked(http.MethodGet, at, who, nil))
+				if w.Code != http.StatusOK || parts > 0 != strings.Contains(w.Body.String(), "To the newest entries") {
+					t.Errorf("%s, %s: got %d", who, at, w.Code)
+				}
+				if inside := strings.Contains(w.Body.String(), "The mail that opened it"); inside != (who == admin) {
+					t.Errorf("%s, %s: tells why: %v", who, at, inside)
+				}
+				at = ""
+				for _, n := range elements(document(t, w)) {
+					if id, _ := attr(n, "id"); strings.HasPrefix(id, "entry-") {
+						if seen[id] {
+							t.Errorf("%s: %s came twice", who, id)
+						}
+						seen[id] = true
+					}
+					if rel, _ := attr(n, "rel"); rel == "prev" {
+						at, _ = attr(n, "href")
+					}
+				}
+			}
+			if len(seen) != want || parts != 3 {
+				t.Errorf("%s: got %d entries in %d parts, want %d in 3", who, len(seen), parts, want)
+			}
+		}
+		for _, v := range []string{"x", "1", "1-", "-1", "0-1", "1-0", "1-2-3", "+1-1", "1-99999999999999999999", "9223372036854775807-1", "1%27-1"} {
+			if w := get(t, h, "/ticket/1001?earlier="+v); w.Code != http.StatusNotFound {
+				t.Errorf("earlier=%s: got %d, want 404", v, w.Code)
+			}
+		}
+	})
+}
+
 func TestMailButtonsAreFilledIn(t *testing.T) {
 	t.Parallel()
 	tk := store.Ticket{Number: 1042, Mailbox: "support+desk@example.org", Subject: "50% off? & more\r\nBcc: eve@evil.example"}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,11 +35,13 @@ type ticketPage struct {
 	Closed     stamp
 	Actions    []action
 	Timeline   []moment
-	Cut        bool // the timeline has more than is shown
+	Earlier    string // address of the part of the timeline before this one
+	Newest     string // address of the newest part, when this is an earlier one
 
 	Participants []person
 	Links        []link
 	Outbox       []outboxRow
+	MoreOutbox   bool
 	Reasons      []string
 	Why          []reason
 	WhyHref      string // the page of the mail that opened the ticket
@@ -100,7 +103,11 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 	if !ok {
 		return made{}, errNotFound
 	}
-	d, err := p.source.Show(r.Context(), n)
+	before, ok := readMark(r.URL.Query().Get("earlier"))
+	if !ok {
+		return made{}, errNotFound
+	}
+	d, err := p.source.ShowPart(r.Context(), n, before)
 	if err != nil {
 		return made{}, fmt.Errorf("read ticket %s: %w", n, err)
 	}
@@ -117,8 +124,14 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 		Tags:       t.Tags, Responded: p.stamp(t.FirstResponseAt, now),
 		Resolved: p.stamp(t.ResolvedAt, now), Closed: p.stamp(t.ClosedAt, now),
 		Actions: p.actions(t, me), Timeline: p.timeline(d, now),
-		Cut:     t.Entries > len(d.Entries) || t.Events > len(d.Events),
-		Reasons: t.Reasons,
+		Reasons: t.Reasons, MoreOutbox: d.MoreOutbox,
+	}
+	self := "/ticket/" + n.String()
+	if before != (store.Mark{}) {
+		v.Newest = self
+	}
+	if d.Earlier != (store.Mark{}) {
+		v.Earlier = fmt.Sprintf("%s?earlier=%d-%d", self, d.Earlier.Entry, d.Earlier.Event)
 	}
 	if !v.Inside {
 		for i := range v.Timeline { // a technician's mail may hold work notes too
@@ -140,11 +153,8 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 		sent.TicketHref = "" // this page
 		v.Outbox = append(v.Outbox, sent)
 	}
-	for _, e := range d.Entries {
-		if e.Seq != 1 || e.Intake == 0 || !v.Inside {
-			continue
-		}
-		in, err := p.source.IntakeByID(r.Context(), e.Intake)
+	if d.FirstIntake != 0 && v.Inside {
+		in, err := p.source.IntakeByID(r.Context(), d.FirstIntake)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return made{}, fmt.Errorf("read the mail that opened ticket %s: %w", n, err)
 		}
@@ -157,6 +167,18 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 		section = "mine"
 	}
 	return made{template: "ticket", title: p.tag(n) + " " + oneLine(t.Subject), section: section, main: v}, nil
+}
+
+// readMark reads where in a ticket's timeline a part ends, "120-340": the first
+// entry and event that are not in it. Nothing stands for the newest part.
+func readMark(s string) (store.Mark, bool) {
+	if s == "" {
+		return store.Mark{}, true
+	}
+	entry, event, _ := strings.Cut(s, "-")
+	a, ok := rowID(entry)
+	b, also := rowID(event)
+	return store.Mark{Entry: int(a), Event: int(b)}, ok && also && a <= math.MaxInt32 && b <= math.MaxInt32
 }
 
 // hasPart says whether somebody has opened a ticket or takes part in it, under
@@ -177,7 +199,7 @@ func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
 	if !p.hasPart(d.Ticket, d.Participants, v) {
 		return store.Detail{}, false
 	}
-	out := store.Detail{Ticket: d.Ticket, Participants: d.Participants}
+	out := store.Detail{Ticket: d.Ticket, Participants: d.Participants, Earlier: d.Earlier}
 	out.Ticket.Tags, out.Ticket.Reasons = nil, nil
 	for _, e := range d.Entries {
 		if e.Visibility == "public" {
@@ -194,9 +216,6 @@ func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
 			out.Events = append(out.Events, e)
 		}
 	}
-	// What is left out is not missing.
-	out.Ticket.Entries = len(out.Entries) + max(0, d.Ticket.Entries-len(d.Entries))
-	out.Ticket.Events = len(out.Events) + max(0, d.Ticket.Events-len(d.Events))
 	return out, true
 }
 
