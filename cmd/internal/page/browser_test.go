@@ -262,12 +262,19 @@ func (b *browser) open(t *testing.T, address string) {
 	t.Helper()
 	b.said = nil
 	var gone struct{ ErrorText string }
-	b.call(t, "Network.setExtraHTTPHeaders", map[string]any{"headers": map[string]string{"X-User": b.who}}, nil)
+	b.call(t, "Network.setExtraHTTPHeaders", map[string]any{"headers": b.headers()}, nil)
 	b.call(t, "Page.navigate", map[string]any{"url": address}, &gone)
 	if gone.ErrorText != "" {
 		t.Fatalf("%s: %s", address, gone.ErrorText)
 	}
 	b.wait(t, func(f frame) bool { return f.Method == "Page.loadEventFired" })
+}
+
+func (b *browser) headers() map[string]string {
+	if b.who == "" {
+		return map[string]string{}
+	}
+	return map[string]string{"X-User": b.who}
 }
 
 // show gives the page a screen of that size, by day or by night.
@@ -283,7 +290,7 @@ func (b *browser) eval(t *testing.T, script string, result any) {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	b.call(t, "Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true}, &answer)
+	b.call(t, "Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true}, &answer)
 	if answer.ExceptionDetails != nil {
 		t.Fatalf("the inspection itself failed: %s", answer.ExceptionDetails)
 	}
