@@ -57,6 +57,11 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(s.ListOutbox(ctx, f))
 	}
 	try(s.OutboxByID(ctx, 1))
+	for _, f := range []SearchFilter{{Words: "printer"}, {Words: `"printer" raw`, Before: 1002}, {Words: "printer", Involved: "ann@example.org"}} {
+		try(s.Search(ctx, f)) // fresh words
+		try(s.Index(ctx, 10))
+		try(s.Search(ctx, f))
+	}
 	try(s.Overview(ctx, s.now()))
 	try(s.Show(ctx, 1001))
 	try(s.ShowPart(ctx, 1001, Mark{}))
@@ -111,6 +116,8 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.EraseEvents(1001, tx.Now()))
 		try(tx.ForgetRaws(tx.Now(), 5))
 		try(tx.PersonName("x"))
+		try(tx.Search(SearchFilter{Words: "printer"}))
+		try(tx.indexBelow(&changes{puts: map[blockKey][]int{}}, 1002, 5))
 		try(tx.MergedInto([]ticket.Number{1001, second}))
 		try(nil, tx.Unlink(1001, second, LinkMerged))
 		try(tx.ChangedBy(1))

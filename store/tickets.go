@@ -218,6 +218,7 @@ func (tx *Tx) flushTickets() error {
 		if !k.isNew && t.UpdatedAt.Equal(k.saved.UpdatedAt) {
 			t.UpdatedAt = tx.now
 		}
+		tx.findTicket(k)
 		r := t.row()
 		if k.isNew {
 			fresh = append(fresh, r)
@@ -319,6 +320,7 @@ func (tx *Tx) AddEntry(e Entry) error {
 		FullBody: text(e.FullText), Attachments: jsonText(e.Attachments), Blocks: jsonText(e.Blocks), Flags: e.Flags,
 		Intake: ref(e.Intake), MessageID: text(e.MessageID), At: at(e.At),
 	})
+	tx.findEntry(e)
 	return nil
 }
 
@@ -455,6 +457,7 @@ func (tx *Tx) AddParticipant(n ticket.Number, addr, name, how string) error {
 		return fmt.Errorf("add a participant to ticket %d: no address", n)
 	}
 	tx.participants = append(tx.participants, participantRow{int64(n), short(shorten(addr)), text(name), text(how), at(tx.now)})
+	tx.found(n, scopePublic, addr, name)
 	return nil
 }
 
@@ -464,8 +467,12 @@ func (tx *Tx) RemoveParticipant(n ticket.Number, addr string) error {
 	if err := tx.flush(); err != nil {
 		return err
 	}
-	if err := tx.exec("DELETE FROM participants WHERE ticket = ? AND addr = ?", int64(n), short(addr)); err != nil {
+	names, err := find[text](tx, "DELETE FROM participants WHERE ticket = ? AND addr = ? RETURNING name", int64(n), short(addr))
+	if err != nil {
 		return fmt.Errorf("remove a participant from ticket %d: %w", n, err)
+	}
+	for _, name := range names {
+		tx.found(n, scopeGone, addr, string(name))
 	}
 	return nil
 }

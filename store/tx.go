@@ -30,6 +30,7 @@ type state struct {
 	ids          map[idKey]idRow
 	bodies       []bodyRow
 	outbox       []outboxRow
+	fresh        map[freshKey]wordSet // what tickets are found by
 }
 
 // kept is a ticket as the caller changes it, beside what the database has.
@@ -40,7 +41,7 @@ type kept struct {
 }
 
 func newState() *state {
-	return &state{tickets: map[ticket.Number]*kept{}, people: map[string]string{}, ids: map[idKey]idRow{}}
+	return &state{tickets: map[ticket.Number]*kept{}, people: map[string]string{}, ids: map[idKey]idRow{}, fresh: map[freshKey]wordSet{}}
 }
 
 // copy remembers the tickets as they are. It is called with nothing held back.
@@ -87,6 +88,7 @@ func (tx *Tx) flush() error {
 		{"message ids", tx.flushIDs},
 		{"outgoing mails", func() error { return insert(tx, &tx.bodies, ignore("mail")) }},
 		{"outbox", func() error { return insert(tx, &tx.outbox, ignore("key")) }},
+		{"words", tx.flushFresh},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {

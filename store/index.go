@@ -1,0 +1,505 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorm.io/gorm/clause"
+
+	"deskd/triage/ticket"
+)
+
+// The search index. For each word it has the numbers of the tickets that the
+// word stands in, whoever wrote it and in which entry: so that words in
+// different mails of a ticket find it together, and in the order that answers
+// are given in.
+//
+// Tickets are numbered, so the index is cut into parts of 4096 numbers: of
+// each part and word there is one row with a set of tickets, of 512 bytes at
+// most. What comes in touches the rows of the newest part, which lie together;
+// a search reads one row of each part for each word, from the newest part on,
+// and stops when it has enough.
+//
+// A transaction does not write to these rows, which all others want, too: what
+// it adds is one row for each ticket in search_fresh, which every search reads
+// in full. Index moves that over, many tickets at a time.
+const (
+	partBits = 12
+	partSize = 1 << partBits
+)
+
+// Who may find a ticket by a word.
+const (
+	scopePublic   = 0 // whoever may see the ticket
+	scopeInternal = 1 // who may see its work notes
+	scopeGone     = 2 // only in search_fresh: nobody any more, by what was there
+)
+
+type freshKey struct {
+	ticket ticket.Number
+	scope  int
+}
+
+type freshRow struct {
+	ID     int64 `gorm:"autoIncrement:false;<-:false"`
+	Ticket int64
+	Scope  int64
+	Words  text // each with a space before and behind it
+}
+
+func (freshRow) TableName() string { return "search_fresh" }
+
+type wordRow struct {
+	Part    int64  `gorm:"primaryKey;autoIncrement:false"`
+	Word    string `gorm:"primaryKey"`
+	Scope   int64  `gorm:"primaryKey;autoIncrement:false"`
+	Tickets blob
+}
+
+func (wordRow) TableName() string { return "search_words" }
+
+// found notes what a ticket is found by.
+func (tx *Tx) found(n ticket.Number, scope int, texts ...string) {
+	key := freshKey{n, scope}
+	set := tx.fresh[key]
+	if set == nil {
+		set = wordSet{}
+		tx.fresh[key] = set
+	}
+	for _, t := range texts {
+		set.add(clean(t))
+	}
+}
+
+// findTicket notes a ticket that is to be written.
+func (tx *Tx) findTicket(k *kept) {
+	t, was := k.ticket, &k.saved
+	switch {
+	case k.isNew:
+	case t.Subject == was.Subject && t.Requester == was.Requester && t.RequesterName == was.RequesterName:
+		return
+	default:
+		tx.found(t.Number, scopeGone, was.Subject, was.Requester, was.RequesterName)
+	}
+	tx.found(t.Number, scopePublic, t.Number.String(), t.Subject, t.Requester, t.RequesterName)
+}
+
+func (tx *Tx) findEntry(e Entry) {
+	tx.found(e.Ticket, scopeOf(e.Visibility), entryTexts(e.Author, e.AuthorName, e.Text, e.FullText, e.Attachments)...)
+}
+
+// scopeOf is public only for what says so.
+func scopeOf(visibility string) int {
+	if visibility == "public" {
+		return scopePublic
+	}
+	return scopeInternal
+}
+
+// entryTexts is what an entry is found by. The full text has what was
+// forwarded, and what a first mail quotes stands nowhere else.
+func entryTexts(author, name, own, full string, attachments []byte) []string {
+	texts := []string{author, name, own}
+	if full != own {
+		texts = append(texts, full)
+	}
+	return append(texts, attachmentNames(attachments)...)
+}
+
+// attachmentNames reads the names out of the JSON list of an entry. What is no
+// such list has none.
+func attachmentNames(list []byte) []string {
+	var files []struct {
+		Name string `json:"name"`
+	}
+	if len(list) <= 2 || json.Unmarshal(list, &files) != nil {
+		return nil
+	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// flushFresh writes what was noted.
+func (tx *Tx) flushFresh() error {
+	rows := make([]freshRow, 0, len(tx.fresh))
+	for key, set := range tx.fresh {
+		if len(set) > 0 {
+			rows = append(rows, freshRow{Ticket: int64(key.ticket), Scope: int64(key.scope), Words: joined(set)})
+		}
+	}
+	clear(tx.fresh)
+	slices.SortFunc(rows, func(a, b freshRow) int {
+		if a.Ticket != b.Ticket {
+			return int(a.Ticket - b.Ticket)
+		}
+		return int(a.Scope - b.Scope)
+	})
+	return insert(tx, &rows)
+}
+
+func joined(set wordSet) text {
+	var b strings.Builder
+	b.WriteByte(' ')
+	for _, w := range sortedKeys(set) {
+		b.WriteString(w)
+		b.WriteByte(' ')
+	}
+	return text(b.String())
+}
+
+// members is a set of tickets of one part of the numbers.
+type members [partSize / 64]uint64
+
+func (m *members) has(i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
+func (m *members) put(i int)      { m[i/64] |= 1 << (i % 64) }
+func (m *members) drop(i int)     { m[i/64] &^= 1 << (i % 64) }
+
+func (m *members) count() int {
+	n := 0
+	for _, w := range m {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func (m *members) or(o *members) {
+	for i := range m {
+		m[i] |= o[i]
+	}
+}
+
+// and keeps what is in both, and says whether that is anything.
+func (m *members) and(o *members) bool {
+	any := uint64(0)
+	for i := range m {
+		m[i] &= o[i]
+		any |= m[i]
+	}
+	return any != 0
+}
+
+// packed is the stored form: the places, each as two bytes, or where that is
+// shorter the whole as bits.
+func (m *members) packed() blob {
+	n := m.count()
+	if 2*n >= partSize/8 {
+		b := make(blob, 0, partSize/8)
+		for _, w := range m {
+			b = binary.LittleEndian.AppendUint64(b, w)
+		}
+		return b
+	}
+	b := make(blob, 0, 2*n)
+	for i, w := range m {
+		for ; w != 0; w &= w - 1 {
+			b = binary.LittleEndian.AppendUint16(b, uint16(i*64+bits.TrailingZeros64(w)))
+		}
+	}
+	return b
+}
+
+// unpackInto adds what is stored.
+func (m *members) unpackInto(b blob) {
+	if len(b) == partSize/8 {
+		for i := range m {
+			m[i] |= binary.LittleEndian.Uint64(b[8*i:])
+		}
+		return
+	}
+	for ; len(b) >= 2; b = b[2:] {
+		m.put(int(binary.LittleEndian.Uint16(b)) % partSize)
+	}
+}
+
+// blockKey names a row of search_words.
+type blockKey struct {
+	part  int64
+	word  string
+	scope int
+}
+
+// changes is what an Index does to the rows: in each, places that it puts and
+// places that it drops.
+type changes struct {
+	puts, drops map[blockKey][]int
+}
+
+func (c *changes) put(n int64, scope int, word string) {
+	key := blockKey{n >> partBits, word, scope}
+	c.puts[key] = append(c.puts[key], int(n%partSize))
+}
+
+// mostFreshWords bounds what one Index takes of what is fresh.
+const mostFreshWords = 40000
+
+// Index makes one step towards an index that has everything: it moves what was
+// written lately into the words' rows or, when there is none of that, reads
+// the next tickets, as many as most says, that were there before there was a
+// search. It says whether there is more to do.
+//
+// Whatever an interrupted step did is done again. Steps of several daemons wait
+// for one another.
+func (s *Store) Index(ctx context.Context, most int) (more bool, err error) {
+	if idle, err := s.indexed(ctx); err != nil || idle {
+		return false, err
+	}
+	err = s.Write(ctx, func(tx *Tx) error {
+		more, err = tx.index(most)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("index what tickets are found by: %w", err)
+	}
+	return more, nil
+}
+
+// indexed says that there is nothing to do for Index.
+func (s *Store) indexed(ctx context.Context) (bool, error) {
+	ids, err := read[int64](ctx, s, "SELECT id FROM search_fresh ORDER BY id LIMIT 1")
+	if err != nil || len(ids) > 0 {
+		return false, err
+	}
+	below, err := read[factRow](ctx, s, "SELECT * FROM facts WHERE name = ?", short("search"))
+	if err != nil {
+		return false, err
+	}
+	return readBelow(below) == 0, nil
+}
+
+// readBelow is the number below which tickets are not read yet; 0: all are.
+func readBelow(rows []factRow) int64 {
+	if len(rows) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(rows[0].Value), 10, 64)
+	return n
+}
+
+func (tx *Tx) index(most int) (more bool, err error) {
+	fact, err := find[factRow](tx, "SELECT * FROM facts WHERE name = ?"+tx.s.dialect.forUpdate(), short("search"))
+	if err != nil {
+		return false, err
+	}
+	c := &changes{puts: map[blockKey][]int{}, drops: map[blockKey][]int{}}
+	n, full, err := tx.indexFresh(c)
+	if err != nil {
+		return false, err
+	}
+	below := readBelow(fact)
+	if n == 0 && below > 0 {
+		if below, err = tx.indexBelow(c, below, most); err != nil {
+			return false, err
+		}
+	}
+	return full || below > 0, tx.apply(c)
+}
+
+// indexFresh takes what was written lately, oldest first.
+func (tx *Tx) indexFresh(c *changes) (n int, full bool, err error) {
+	rows, err := find[freshRow](tx, "SELECT * FROM search_fresh ORDER BY id LIMIT ?", batchRows)
+	if err != nil || len(rows) == 0 {
+		return 0, false, err
+	}
+	full = len(rows) == batchRows
+	words := 0
+	gone := map[int64]wordSet{}
+	var done []int64
+	for _, r := range rows {
+		if words > mostFreshWords {
+			full = true
+			break
+		}
+		list := strings.Fields(string(r.Words))
+		words += len(list)
+		done = append(done, r.ID)
+		for _, w := range list {
+			switch r.Scope {
+			case scopeGone:
+				if gone[r.Ticket] == nil {
+					gone[r.Ticket] = wordSet{}
+				}
+				gone[r.Ticket][w] = struct{}{}
+			default:
+				c.put(r.Ticket, int(r.Scope), w)
+			}
+		}
+	}
+	for n, set := range gone {
+		if err := tx.drop(c, n, set); err != nil {
+			return 0, false, err
+		}
+	}
+	return len(done), full, tx.exec("DELETE FROM search_fresh WHERE id IN ?", done)
+}
+
+// drop takes a ticket from the words that it has no more.
+func (tx *Tx) drop(c *changes, n int64, gone wordSet) error {
+	has, err := tx.wordsOf([]int64{n})
+	if err != nil {
+		return err
+	}
+	for scope := scopePublic; scope <= scopeInternal; scope++ {
+		for w := range gone {
+			if _, still := has[freshKey{ticket.Number(n), scope}][w]; !still {
+				key := blockKey{n >> partBits, w, scope}
+				c.drops[key] = append(c.drops[key], int(n%partSize))
+			}
+		}
+	}
+	return nil
+}
+
+// indexBelow reads tickets that were there before. It gives the number below
+// which there are more; 0: none.
+func (tx *Tx) indexBelow(c *changes, below int64, most int) (int64, error) {
+	numbers, err := find[int64](tx, "SELECT number FROM tickets WHERE number < ? ORDER BY number DESC LIMIT ?", below, most)
+	if err != nil {
+		return 0, err
+	}
+	for chunk := range slices.Chunk(numbers, batchRows) {
+		has, err := tx.wordsOf(chunk)
+		if err != nil {
+			return 0, err
+		}
+		for key, set := range has {
+			for w := range set {
+				c.put(int64(key.ticket), key.scope, w)
+			}
+		}
+	}
+	below = 0
+	if len(numbers) == most {
+		below = numbers[len(numbers)-1]
+	}
+	return below, tx.exec("UPDATE facts SET value = ? WHERE name = ?", blob(strconv.FormatInt(below, 10)), short("search"))
+}
+
+// wordsOf reads all that tickets are found by.
+func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
+	has := map[freshKey]wordSet{}
+	add := func(n int64, scope int, texts ...string) {
+		key := freshKey{ticket.Number(n), scope}
+		if has[key] == nil {
+			has[key] = wordSet{}
+		}
+		// As at the time of writing, each entry has room of its own.
+		set := wordSet{}
+		for _, t := range texts {
+			set.add(t)
+		}
+		for w := range set {
+			has[key][w] = struct{}{}
+		}
+	}
+	type head struct {
+		Number                            int64
+		Subject, Requester, RequesterName string
+	}
+	heads, err := find[head](tx, "SELECT number, subject, requester, requester_name FROM tickets WHERE number IN ?", numbers)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range heads {
+		add(h.Number, scopePublic, ticket.Number(h.Number).String(), h.Subject, h.Requester, h.RequesterName)
+	}
+	people, err := find[participantRow](tx, "SELECT * FROM participants WHERE ticket IN ?", numbers)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range people {
+		add(p.Ticket, scopePublic, string(p.Addr), string(p.Name))
+	}
+	type part struct {
+		Ticket                                                      int64
+		Visibility, Author, AuthorName, Body, FullBody, Attachments text
+	}
+	entries, err := find[part](tx, "SELECT ticket, visibility, author, author_name, body, full_body, attachments FROM entries WHERE ticket IN ?", numbers)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		add(e.Ticket, scopeOf(string(e.Visibility)),
+			entryTexts(string(e.Author), string(e.AuthorName), string(e.Body), string(e.FullBody), e.Attachments.bytes())...)
+	}
+	return has, nil
+}
+
+// apply writes the changes, in the order of the rows.
+func (tx *Tx) apply(c *changes) error {
+	sets := make(map[blockKey]*members, len(c.puts)+len(c.drops))
+	words := map[int64][]string{} // of each part
+	for _, m := range []map[blockKey][]int{c.puts, c.drops} {
+		for key := range m {
+			if sets[key] == nil {
+				sets[key] = nil
+				words[key.part] = append(words[key.part], key.word)
+			}
+		}
+	}
+	for part, list := range words {
+		slices.Sort(list)
+		for chunk := range slices.Chunk(slices.Compact(list), batchRows) {
+			rows, err := find[wordRow](tx, "SELECT * FROM search_words WHERE part = ? AND word IN ?", part, chunk)
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				key := blockKey{r.Part, r.Word, int(r.Scope)}
+				if _, asked := sets[key]; asked {
+					m := &members{}
+					m.unpackInto(r.Tickets)
+					sets[key] = m
+				}
+			}
+		}
+	}
+	var changed []wordRow
+	var empty []blockKey
+	for key, m := range sets {
+		was := m != nil
+		if !was {
+			m = &members{}
+		}
+		before := *m
+		for _, i := range c.puts[key] {
+			m.put(i)
+		}
+		for _, i := range c.drops[key] {
+			m.drop(i)
+		}
+		switch {
+		case *m == before:
+		case m.count() == 0:
+			empty = append(empty, key)
+		default:
+			changed = append(changed, wordRow{key.part, key.word, int64(key.scope), m.packed()})
+		}
+	}
+	for _, key := range empty {
+		if err := tx.exec("DELETE FROM search_words WHERE part = ? AND word = ? AND scope = ?", key.part, key.word, key.scope); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(changed, func(a, b wordRow) int {
+		if a.Part != b.Part {
+			return int(a.Part - b.Part)
+		}
+		if n := strings.Compare(a.Word, b.Word); n != 0 {
+			return n
+		}
+		return int(a.Scope - b.Scope)
+	})
+	return insert(tx, &changed, clause.OnConflict{
+		Columns:   []clause.Column{{Name: "part"}, {Name: "word"}, {Name: "scope"}},
+		DoUpdates: clause.AssignmentColumns([]string{"tickets"}),
+	})
+}
