@@ -159,9 +159,8 @@ func joined(set wordSet) text {
 // members is a set of tickets of one part of the numbers.
 type members [partSize / 64]uint64
 
-func (m *members) has(i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
-func (m *members) put(i int)      { m[i/64] |= 1 << (i % 64) }
-func (m *members) drop(i int)     { m[i/64] &^= 1 << (i % 64) }
+func (m *members) put(i int)  { m[i/64] |= 1 << (i % 64) }
+func (m *members) drop(i int) { m[i/64] &^= 1 << (i % 64) }
 
 func (m *members) count() int {
 	n := 0
@@ -169,12 +168,6 @@ func (m *members) count() int {
 		n += bits.OnesCount64(w)
 	}
 	return n
-}
-
-func (m *members) or(o *members) {
-	for i := range m {
-		m[i] |= o[i]
-	}
 }
 
 // and keeps what is in both, and says whether that is anything.

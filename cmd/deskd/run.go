@@ -137,6 +137,7 @@ func serve(ctx context.Context, s *configs.Settings, ln net.Listener, log *slog.
 	group.Go(func() error { return d.Dispatch(ctx) })
 	group.Go(func() error { return d.Tidy(ctx) })
 	group.Go(func() error { return d.Remind(ctx) })
+	group.Go(func() error { return d.Index(ctx) })
 	group.Go(func() error { return d.RoundTrips(ctx, boxes, s.Heartbeat) })
 	group.Go(func() error { return d.Alarms(ctx, watch) })
 	group.Go(func() error { return d.SignIns(ctx, s.Mailboxes[0].Address) })

@@ -113,6 +113,51 @@ func Start(t testing.TB) *Postgres {
 	return server
 }
 
+// Kept starts a server whose databases stay in a folder, for the next test that
+// asks for them there.
+func Kept(t testing.TB, dir string) *Postgres {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		missing(t, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	server, err := run(bin, dir, false)
+	if err != nil {
+		missing(t, err)
+	}
+	server.kept = true
+	t.Cleanup(server.stop)
+	return server
+}
+
+// Keep makes a database that stays, if it is not there yet, and gives its URL.
+func (p *Postgres) Keep(t testing.TB, name string) string {
+	t.Helper()
+	db, err := sql.Open("pgx", p.url)
+	if err != nil {
+		t.Fatalf("connect to PostgreSQL: %v", err)
+	}
+	defer db.Close()
+	var there int
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_database WHERE datname = $1", name).Scan(&there); err != nil {
+		t.Fatalf("look for a database: %v", err)
+	}
+	if there == 0 {
+		if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'"); err != nil {
+			t.Fatalf("make a database: %v", err)
+		}
+	}
+	u, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatalf("read the server's URL: %v", err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
 func missing(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv(EnvServers) == "required" {
@@ -129,6 +174,7 @@ type Postgres struct {
 	port    int
 	release func() // gives the port back
 	durable bool
+	kept    bool                 // dir stays
 	as      *syscall.SysProcAttr // the user that it runs as
 	command *exec.Cmd
 	stdin   io.Closer
@@ -196,10 +242,12 @@ func run(bin, dir string, durable bool) (*Postgres, error) {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.SysProcAttr, initdb.Dir = as, dir
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil { // else it was kept
+		initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+		initdb.SysProcAttr, initdb.Dir = as, dir
+		if out, err := initdb.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("initdb: %w: %s", err, out)
+		}
 	}
 	port, release, err := porttest.Take()
 	if err != nil {
@@ -337,7 +385,9 @@ func (p *Postgres) stop() {
 		p.stdin.Close()
 		_ = p.command.Wait()
 		p.release()
-		os.RemoveAll(p.dir)
+		if !p.kept {
+			os.RemoveAll(p.dir)
+		}
 	})
 }
 

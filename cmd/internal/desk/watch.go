@@ -103,6 +103,25 @@ func (d *Desk) renew(ctx context.Context, l *store.Lease) error {
 	return d.store.Renew(ctx, l, d.o.LeaseTTL)
 }
 
+// Index keeps the search up to date, until ctx ends: what was written lately
+// is moved into its index, and on a database from before there was a search,
+// what is old is read little by little.
+func (d *Desk) Index(ctx context.Context) error {
+	const atOnce = 200 // tickets of those that are old
+	for ctx.Err() == nil {
+		more, err := d.store.Index(ctx, atOnce)
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("search not brought up to date", "err", err)
+		}
+		if more && err == nil {
+			pause(ctx, 50*time.Millisecond) // mail goes before
+			continue
+		}
+		pause(ctx, 5*time.Second)
+	}
+	return nil
+}
+
 // Tidy closes tickets that have been resolved long enough, until ctx ends.
 func (d *Desk) Tidy(ctx context.Context) error {
 	if d.o.CloseAfter <= 0 {

@@ -52,7 +52,7 @@ func (p *page) load() error {
 	if err != nil {
 		return fmt.Errorf("templates: %w", err)
 	}
-	for _, name := range []string{"dashboard", "queue", "ticket", "mails", "mail", "outbox", "problem", "signin", "account"} {
+	for _, name := range []string{"dashboard", "queue", "ticket", "search", "mails", "mail", "outbox", "problem", "signin", "account"} {
 		t, err := base.Clone()
 		if err == nil {
 			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")

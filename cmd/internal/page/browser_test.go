@@ -201,7 +201,7 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	b.conn.MaxPayloadBytes = 64 << 20
-	if err := b.conn.SetDeadline(time.Now().Add(8 * time.Minute)); err != nil {
+	if err := b.conn.SetDeadline(time.Now().Add(4 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var target struct{ TargetID string }

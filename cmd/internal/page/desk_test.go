@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"deskd/store"
 	"deskd/triage"
@@ -32,6 +34,7 @@ type memory struct {
 	raw      []byte
 	err      error // what every method answers with
 	panics   bool
+	unread   ticket.Number // what Search has not read yet; it cuts its answers then
 }
 
 func (m *memory) fault() error {
@@ -84,6 +87,51 @@ func (m *memory) ShowPart(_ context.Context, n ticket.Number, _ store.Mark) (sto
 		}
 	}
 	return store.Detail{}, fmt.Errorf("ticket %s: %w", n, store.ErrNotFound)
+}
+
+// Search looks for each word as it is, in subject, name and texts.
+func (m *memory) Search(_ context.Context, f store.SearchFilter) (store.Found, error) {
+	words := strings.Fields(strings.ToLower(f.Words))
+	found := store.Found{None: !strings.ContainsFunc(f.Words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }), Unread: m.unread}
+	for _, t := range m.tickets {
+		if f.Involved != "" && !m.involves(t, []string{f.Involved}) {
+			continue
+		}
+		hit, text := store.Hit{Ticket: t}, t.Number.String()+" "+t.Subject+" "+t.RequesterName+" "+t.Requester
+		for _, e := range m.details[t.Number].Entries {
+			if f.Involved != "" && e.Visibility != "public" {
+				continue
+			}
+			text += " " + e.Text
+			if i := strings.Index(strings.ToLower(e.Text), f.Words); i >= 0 && e.Text != "" {
+				hit.Entry, hit.Note = e.ID, e.Visibility == "internal"
+				hit.Excerpt = []store.Piece{{Text: e.Text[:i]}, {Text: e.Text[i : i+len(f.Words)], Marked: true}, {Text: e.Text[i+len(f.Words):]}}
+			}
+		}
+		has := !found.None && (f.Before == 0 || t.Number < f.Before)
+		for _, w := range words {
+			has = has && strings.Contains(strings.ToLower(text), w)
+		}
+		if !has {
+			continue
+		}
+		if len(found.Hits) == f.Limit {
+			found.Next = found.Hits[len(found.Hits)-1].Ticket.Number
+			break
+		}
+		found.Hits = append(found.Hits, hit)
+	}
+	if m.unread != 0 {
+		found.Cut, found.Next = true, 1001
+	}
+	return found, m.fault()
+}
+
+// unread is a desk that has just got a search, and searches long.
+func unread() *memory {
+	m := busy()
+	m.unread = 1049
+	return m
 }
 
 func (m *memory) ListIntakes(_ context.Context, f store.IntakeFilter) ([]store.Intake, error) {

@@ -81,6 +81,14 @@ var german = &language{
 		"Nothing is yours": "Nichts ist Ihres", "Take one by answering its notice with \"take\".": "Übernehmen Sie eines, indem Sie auf seine Nachricht mit „take“ antworten.", "Show all queues": "Alle Warteschlangen zeigen",
 		"Back to the beginning": "Zurück zum Anfang", "More": "Weiter", "Save as CSV": "Als CSV speichern",
 
+		"Search tickets": "Tickets suchen", "Words, an address or a number": "Wörter, eine Adresse oder eine Nummer", "Tickets that were found, newest first": "Gefundene Tickets, neueste zuerst",
+		"All words must stand somewhere on a ticket: in its subject, a message, a work note, a name, an address or the name of an attachment.": "Alle Wörter müssen irgendwo an einem Ticket stehen: im Betreff, in einer Nachricht, einer Notiz, einem Namen, einer Adresse oder dem Namen eines Anhangs.",
+		"All words must stand somewhere on a ticket: in its subject, a message, a name, an address or the name of an attachment.":              "Alle Wörter müssen irgendwo an einem Ticket stehen: im Betreff, in einer Nachricht, einem Namen, einer Adresse oder dem Namen eines Anhangs.",
+		"A word with a star behind it is a beginning, as in":                                                                                   "Ein Wort mit einem Stern dahinter ist ein Anfang, wie in", ". Case and accents do not count.": ". Groß- und Kleinschreibung und Akzente zählen nicht.",
+		"· the ticket with this number": "· das Ticket mit dieser Nummer", "Work note:": "Notiz:", "Nothing to look for": "Nichts zu suchen", "Type at least one letter or digit.": "Geben Sie mindestens einen Buchstaben oder eine Ziffer ein.",
+		"None so far": "Bisher keines", "Many tickets were looked through. Older ones may still match.": "Viele Tickets wurden durchgesehen. Ältere können noch passen.", "There are no older tickets.": "Ältere Tickets gibt es nicht.",
+		"No ticket has all of these words": "Kein Ticket hat alle diese Wörter", "Try fewer words, or the beginning of one with a star behind it.": "Versuchen Sie weniger Wörter, oder den Anfang eines Wortes mit einem Stern dahinter.",
+
 		// Tickets.
 		"(no subject)": "(kein Betreff)", "The desk": "Der Service Desk", "Timeline": "Verlauf", "with": "bei", "nobody has it": "niemand hat es", "Work on this ticket by mail": "Dieses Ticket per E-Mail bearbeiten",
 		"Write to the desk": "An den Service Desk schreiben", "Reply to requester": "Dem Antragsteller antworten", "Take": "Übernehmen", "Resolve": "Lösen", "Close": "Schließen", "Reopen": "Wieder öffnen", "Add a work note": "Notiz hinzufügen",
@@ -139,6 +147,7 @@ var german = &language{
 			"Von $1 beantworteten Tickets hatte die Hälfte binnen $2 eine erste Antwort, neun von zehn binnen $3; am langsamsten Tag neun von zehn binnen $4"),
 		like(`The last (\d+) days`, "Die letzten $1 Tage"),
 		like(`(\d+) (critical|high|medium|low|open), (.+)`, "$1 ${2!}, ${3!}"),
+		like(`Tickets before (.+) are still being read: until that is done they are not all found\.`, "Tickets vor $1 werden noch gelesen: Bis dahin werden sie nicht alle gefunden."),
 		like(`Tickets, (.+)`, "Tickets, ${1!}"),
 		like(`Assigned to (.+)`, "Zugewiesen an $1"),
 		like(`From (.+@.+)`, "Von $1"),

@@ -41,8 +41,8 @@ var alike = []string{
 	"Network Team", "Desktop Support", "System Administrator", "SHA-256", "Message-ID", "02ff", "01", "03", "04", "IT-1055", "ABCD-EFGH",
 }
 
-// measure is a length of time or a size, which both languages write so.
-var measure = regexp.MustCompile(`^(in )?[\d.]+ (min|h|d|s|kB|MB)( \d+ (min|h))?$`)
+// lengthOrSize is a length of time or a size, which both languages write so.
+var lengthOrSize = regexp.MustCompile(`^(in )?[\d.]+ (min|h|d|s|kB|MB)( \d+ (min|h))?$`)
 
 func TestGermanPagesAreGerman(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestGermanPagesAreGerman(t *testing.T) {
 			continue
 		}
 		for i, s := range english {
-			if german[i] == s && letter.MatchString(s) && !slices.Contains(alike, s) && !strings.HasPrefix(s, "IT-") && !strings.HasSuffix(s, " · IT Service Desk") && !measure.MatchString(s) {
+			if german[i] == s && letter.MatchString(s) && !slices.Contains(alike, s) && !strings.HasPrefix(s, "IT-") && !strings.HasSuffix(s, " · IT Service Desk") && !lengthOrSize.MatchString(s) {
 				missing[s] = tt.name
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"deskd/store"
 	"deskd/store/storetest"
@@ -131,6 +132,10 @@ func (b *browser) write(t *testing.T, text string) {
 func (b *browser) follow(t *testing.T) {
 	t.Helper()
 	b.press(t, "Enter")
+	if err := b.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	defer b.conn.SetDeadline(time.Time{})
 	b.wait(t, func(f frame) bool { return f.Method == "Page.loadEventFired" })
 }
 
@@ -145,6 +150,19 @@ func (b *browser) focus(t *testing.T) (s string) {
 	t.Helper()
 	b.eval(t, `(e => (e.innerText || e.getAttribute("aria-label") || e.name || e.tagName).trim())(document.activeElement)`, &s)
 	return s
+}
+
+// begins waits until a page has put the focus where it is to begin: browsers do
+// so when they draw it.
+func (b *browser) begins(t *testing.T, what string) {
+	t.Helper()
+	for range 100 {
+		if b.focus(t) == what {
+			return
+		}
+		b.call(t, "Page.captureScreenshot", map[string]any{}, nil)
+	}
+	t.Fatalf("%q does not get the focus, %q has it", what, b.focus(t))
 }
 
 // reach presses Tab until something has the focus, which must be seen.
@@ -180,15 +198,18 @@ func TestAWholeVisitByKeyboard(t *testing.T) {
 		if !strings.Contains(b.text(t), "Your mail address") {
 			t.Fatalf("a stranger is not asked to sign in:\n%s", b.text(t))
 		}
-		b.write(t, admin) // the field has the focus
+		b.begins(t, "address")
+		b.write(t, admin)
 		b.follow(t)
 		l, link := h.last(t)
 		if scripts {
+			b.begins(t, "code")
 			b.write(t, strings.ToLower(l.Code))
 		} else {
 			b.open(t, link)
+			b.begins(t, "Sign in")
 		}
-		b.follow(t) // the button has the focus, or the code's field
+		b.follow(t)
 		if !strings.HasPrefix(b.text(t), "Overview") {
 			t.Fatalf("not signed in:\n%s", b.text(t))
 		}
