@@ -114,8 +114,9 @@ var german = &language{
 		"split as the answer to the notice of the mail that is to become a ticket of its own": "„split“ als Antwort auf die Nachricht über die E-Mail, die ein eigenes Ticket werden soll",
 
 		// Answers to questions.
-		"What was said last:": "Zuletzt wurde gesagt:", "just now": "gerade eben", "… and more": "… und weitere",
-		"Somebody works on it.": "Jemand arbeitet daran.", "It waits for the next free technician.": "Es wartet darauf, dass jemand frei wird.", "somebody unknown": "jemand Unbekanntes",
+		"What was said last:": "Zuletzt wurde gesagt:", "just now": "gerade eben", "… and more": "… und weitere", "… and perhaps more, older ones": "… und vielleicht weitere, ältere",
+		"a few words to look for, as in search vpn berlin": "ein paar gesuchte Wörter, wie in „search vpn berlin“",
+		"Somebody works on it.":                            "Jemand arbeitet daran.", "It waits for the next free technician.": "Es wartet darauf, dass jemand frei wird.", "somebody unknown": "jemand Unbekanntes",
 		`Which one? Write the number behind it, as in "show 1042".`:                                          "Welches? Schreiben Sie die Nummer dahinter, wie in „show 1042“.",
 		"What you write on the first lines of an answer to a mail about a ticket:":                           "Was Sie in die ersten Zeilen einer Antwort auf eine E-Mail zu einem Ticket schreiben (die Befehle sind in jeder Sprache englisch):",
 		"open, in progress, waiting, resolved, closed, reopen: sets the status":                              "open, in progress, waiting, resolved, closed, reopen: setzt den Status",
@@ -200,6 +201,9 @@ var german = &language{
 		{"from {a}", "von {a}"},
 		{"with {a}", "bei {a}"},
 		{"due {a}", "Termin {a}"},
+		{"No ticket has all of these words: {a}", "Kein Ticket hat alle diese Wörter: {a}"},
+		{"1 ticket has all of these words: {a}", "1 Ticket hat alle diese Wörter: {a}"},
+		{"{a} tickets have all of these words: {b}", "{a} Tickets haben alle diese Wörter: {b}"},
 		{"No ticket is {a}.", "Kein Ticket {a!}."},
 		{"1 ticket is {a}:", "1 Ticket {a!}:"},
 		{"More than {a} tickets are {b}:", "Mehr als {a} Tickets {b!}:"},

@@ -75,7 +75,7 @@ func (r *Rules) readBatch(blocks []Block, now time.Time) (list []numbered, c Com
 // unfitForBatch are verbs that need the mail they answer.
 func unfitForBatch(v Verb) bool {
 	switch v {
-	case ReplyVerb, NoteVerb, UndoVerb, SplitVerb, QuietVerb, ForVerb, MineVerb, HelpVerb, QueueVerb, ShowVerb, StateVerb:
+	case ReplyVerb, NoteVerb, UndoVerb, SplitVerb, QuietVerb, ForVerb, MineVerb, HelpVerb, QueueVerb, SearchVerb, ShowVerb, StateVerb:
 		return true
 	}
 	return false

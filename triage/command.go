@@ -50,17 +50,18 @@ const (
 	UnmuteVerb   Verb = "unmute"
 
 	// What is answered by mail and changes nothing.
-	HelpVerb  Verb = "help"
-	MineVerb  Verb = "mine"
-	QueueVerb Verb = "queue"
-	ShowVerb  Verb = "show"
-	StateVerb Verb = "status?"
+	HelpVerb   Verb = "help"
+	MineVerb   Verb = "mine"
+	QueueVerb  Verb = "queue"
+	SearchVerb Verb = "search"
+	ShowVerb   Verb = "show"
+	StateVerb  Verb = "status?"
 )
 
 // asks says whether the verb is a question.
 func (v Verb) asks() bool {
 	switch v {
-	case HelpVerb, MineVerb, QueueVerb, ShowVerb, StateVerb:
+	case HelpVerb, MineVerb, QueueVerb, SearchVerb, ShowVerb, StateVerb:
 		return true
 	}
 	return false
@@ -127,7 +128,7 @@ var grammar = []word{
 // valued are the verbs that take a value.
 var valued = map[string]Verb{
 	"assign": AssignVerb, "team": TeamVerb, "priority": PriorityVerb, "cc": CcVerb, "uncc": UnccVerb,
-	"due": DueVerb, "merge": MergeVerb, "link": LinkVerb, "queue": QueueVerb, "show": ShowVerb,
+	"due": DueVerb, "merge": MergeVerb, "link": LinkVerb, "queue": QueueVerb, "show": ShowVerb, "search": SearchVerb,
 }
 
 // keys are the words that make a command in the form "key: value".
@@ -153,7 +154,7 @@ func mistyped(key string) string {
 }
 
 // verbsInWords lists in errors what may follow a sigil.
-const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, due, reply, note, merge, link, split, spam, undo, quiet, mute, mine, queue, show, status?, help"
+const verbsInWords = "open, in progress, waiting, resolved, closed, reopen, take, drop, assign, team, priority, cc, uncc, due, reply, note, merge, link, split, spam, undo, quiet, mute, mine, queue, search, show, status?, help"
 
 func wordFor(text string) (word, bool) {
 	for _, w := range grammar {

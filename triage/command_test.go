@@ -68,6 +68,8 @@ func TestCommandsAreReadFromTheFirstOwnLines(t *testing.T) {
 		{"an administrator may be assigned", "#assign ada", "assign ada@example.com | "},
 		{"drop", "drop\nx", "drop | x"},
 		{"team by the beginning", "team net\nx", "team Network Team | x"},
+		{"search", "search vpn Berlin\nx", "search vpn berlin | x"},
+		{"a sentence that begins so", "Search the logs of both gateways for the errors of last night\nx", " | Search the logs of both gateways for the errors of last night\nx"},
 		{"queue key is the team", "queue: Desktop\nx", "team Desktop Support | x"},
 		{"team in prose", "team meeting at nine\nx", " | team meeting at nine\nx"},
 		{"team without a value", "#team\nx", "ERROR #team | x"},

@@ -51,6 +51,11 @@ func (r *Rules) value(verb Verb, s string, now time.Time) (found string, candida
 			found = at.UTC().Format(time.RFC3339)
 		}
 		return found, nil, dateWords
+	case SearchVerb:
+		if looksForWords(s) {
+			found = s
+		}
+		return found, nil, "a few words to look for, as in search vpn berlin"
 	case MergeVerb, LinkVerb, ShowVerb:
 		if n, ok := r.number(strings.TrimPrefix(strings.TrimPrefix(s, "with "), "to ")); ok {
 			found = n.String()
@@ -58,6 +63,14 @@ func (r *Rules) value(verb Verb, s string, now time.Time) (found string, candida
 		return found, nil, "the number of a ticket, as in " + string(verb) + " 1042"
 	}
 	return "", nil, ""
+}
+
+// looksForWords says whether this is what one looks for, and no sentence that
+// begins with "search": a few words.
+func looksForWords(s string) bool {
+	const most = 6
+	n := len(strings.Fields(s))
+	return n > 0 && n <= most
 }
 
 // noDate is the value of a due command that takes the date away.

@@ -189,6 +189,9 @@ func TestQuestionsAreAnsweredByMail(t *testing.T) {
 		}{
 			{vouched(letter(tina, "x", "mine\nqueue helpdesk")), []string{"1 ticket is assigned to you", "[IT-1001] the scanner", "in progress, medium, from ann@example.org"}, "VPN"},
 			{vouched(letter(tina, "x", "queue net")), []string{"1 ticket is in the queue of Network Team", "[IT-1002] VPN"}, "scanner"},
+			{vouched(letter(tina, "x", "search DROPS vpn")), []string{"1 ticket has all of these words: drops vpn", "[IT-1002] VPN"}, "scanner"},
+			{vouched(letter(tina, "x", "search bob@example.org")), []string{"1 ticket has all of these words", "[IT-1002] VPN"}, "scanner"},
+			{vouched(letter(tina, "x", "search teapot")), []string{"No ticket has all of these words: teapot"}, "IT-1001"},
 			{vouched(letter(tina, "x", "show 1001")), []string{"[IT-1001] the scanner", "Requester: ann@example.org", "It hums.", "> resolved"}, ""},
 			{vouched(letter(tina, "Re: [IT-1002]", "show")), []string{"[IT-1002] VPN", "It drops."}, ""},
 			{vouched(letter(tina, "x", "show 4711")), []string{"There is no ticket 4711."}, ""},

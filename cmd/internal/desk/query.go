@@ -54,6 +54,8 @@ func (w *work) query(c triage.Command, who string, some *string) ([]mailout.Sect
 		return w.listTickets("assigned to you", store.TicketFilter{Assignee: who, Live: true}, some)
 	case triage.QueueVerb:
 		return w.listTickets("in the queue of "+c.Value, store.TicketFilter{Team: c.Value, Live: true}, some)
+	case triage.SearchVerb:
+		return w.findTickets(c.Value, some)
 	case triage.ShowVerb:
 		n, err := ticket.ParseNumber(c.Value)
 		if err != nil {
@@ -112,6 +114,34 @@ func (w *work) listTickets(where string, f store.TicketFilter, some *string) ([]
 	}
 	if len(list) > 0 {
 		*some = list[0].Number.String()
+	}
+	return []mailout.Section{s}, nil
+}
+
+// mostFound is how many tickets a search is answered with, the newest ones.
+const mostFound = 25
+
+// findTickets lists the tickets that have all of these words, for technicians.
+func (w *work) findTickets(words string, some *string) ([]mailout.Section, error) {
+	found, err := w.tx.Search(store.SearchFilter{Words: words, Limit: mostFound})
+	if err != nil {
+		return nil, err
+	}
+	s := mailout.Section{Title: "No ticket has all of these words: " + words}
+	switch n := len(found.Hits); {
+	case n == 1:
+		s.Title = "1 ticket has all of these words: " + words
+	case n > 1:
+		s.Title = fmt.Sprintf("%d tickets have all of these words: %s", n, words)
+	}
+	for _, h := range found.Hits {
+		s.Lines = append(s.Lines, w.ticketLine(h.Ticket, true))
+	}
+	if found.Next != 0 {
+		s.Lines = append(s.Lines, "… and perhaps more, older ones")
+	}
+	if len(found.Hits) > 0 {
+		*some = found.Hits[0].Ticket.Number.String()
 	}
 	return []mailout.Section{s}, nil
 }
@@ -280,6 +310,6 @@ func help() []mailout.Section {
 			"1042 resolved, a ticket on each line: commands for several tickets",
 			"for: ann@example.com: opens the ticket for somebody else; so does a mail that you forward",
 		}},
-		{Title: "What is answered by mail:", Lines: []string{"mine, queue network, show 1042, status?, help"}},
+		{Title: "What is answered by mail:", Lines: []string{"mine, queue network, search vpn berlin, show 1042, status?, help"}},
 	}
 }
