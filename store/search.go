@@ -113,7 +113,8 @@ type seeker struct {
 	involved string
 	scope    int
 	fresh    []freshRow
-	left     int // rows that may still be read
+	left     int            // rows that may still be read
+	common   map[string]int // how many tickets of the newest parts have each word; nil: not counted yet
 }
 
 // numbers gives the numbers of a page.
@@ -186,21 +187,27 @@ func (q *seeker) parts(low, high int64, ends [2]int64) (sets map[int64]*members,
 			return nil, floor, err
 		}
 	}
-	// Whole words first: there are fewer rows of them.
+	// Whole words first: there are fewer rows of them. Of these the ones first
+	// that few tickets have, as far as the newest parts tell: where these have
+	// none, nothing else is read.
 	order := slices.Clone(q.terms)
 	slices.SortStableFunc(order, func(a, b term) int {
 		switch {
 		case a.beginning == b.beginning:
-			return 0
+			return cmp.Compare(q.common[a.text], q.common[b.text])
 		case b.beginning:
 			return -1
 		}
 		return 1
 	})
+	counting := q.common == nil
+	if counting {
+		q.common = make(map[string]int, len(order))
+	}
 	for i, t := range order {
 		var in []int64
 		for p := low; p <= high; p++ {
-			if sets == nil || sets[p] != nil {
+			if sets == nil || sets[p] != nil || counting {
 				in = append(in, p)
 			}
 		}
@@ -209,6 +216,11 @@ func (q *seeker) parts(low, high int64, ends [2]int64) (sets map[int64]*members,
 			return nil, 0, err
 		}
 		floor = max(floor, done)
+		for _, m := range has {
+			if counting {
+				q.common[t.text] += m.count()
+			}
+		}
 		if i == 0 && sets == nil {
 			sets = has
 			continue

@@ -88,7 +88,7 @@ func TestMonitorsMayHaveAListenerOfTheirOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for target, want := range map[string][2]int{"/healthz": {200, 200}, "/readyz": {401, 200}, "/metrics": {404, 200}, "/": {200, 404}, "/mail": {200, 404}} {
+	for target, want := range map[string][2]int{"/healthz": {200, 200}, "/readyz": {404, 200}, "/metrics": {404, 200}, "/": {200, 404}, "/mail": {200, 404}} {
 		if got := [2]int{get(t, open(t, o), target).Code, get(t, apart, target).Code}; got != want {
 			t.Errorf("%s: page and monitor answer %v, want %v", target, got, want)
 		}

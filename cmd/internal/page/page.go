@@ -256,7 +256,10 @@ func (p *page) handler() http.Handler {
 	routes.HandleFunc("/sign-in", p.signInForm)
 	routes.HandleFunc("/sign-in/{token}", p.linkPage)
 	routes.HandleFunc("/healthz", p.health)
-	if !p.apart {
+	if p.apart {
+		routes.HandleFunc("/readyz", p.notFound)
+		routes.HandleFunc("/metrics", p.notFound)
+	} else {
 		routes.HandleFunc("/readyz", p.ready)
 		routes.Handle("/metrics", p.onlyHere(p.metrics()))
 	}
