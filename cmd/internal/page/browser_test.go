@@ -127,6 +127,7 @@ type browser struct {
 	session string // the tab that the commands are about
 	next    int
 	said    []string
+	loads   int // pages that were there, so far
 	who     string // signed in, by the word of a web server; "" is a stranger
 }
 
@@ -251,6 +252,9 @@ func (b *browser) wait(t *testing.T, wanted func(frame) bool) frame {
 		if f.Method == "Log.entryAdded" || f.Method == "Runtime.exceptionThrown" || f.Method == "Audits.issueAdded" {
 			b.said = append(b.said, string(f.Params))
 		}
+		if f.Method == "Page.loadEventFired" {
+			b.loads++
+		}
 		if wanted(f) {
 			return f
 		}
@@ -261,13 +265,23 @@ func (b *browser) wait(t *testing.T, wanted func(frame) bool) frame {
 func (b *browser) open(t *testing.T, address string) {
 	t.Helper()
 	b.said = nil
+	before := b.loads
 	var gone struct{ ErrorText string }
 	b.call(t, "Network.setExtraHTTPHeaders", map[string]any{"headers": b.headers()}, nil)
 	b.call(t, "Page.navigate", map[string]any{"url": address}, &gone)
 	if gone.ErrorText != "" {
 		t.Fatalf("%s: %s", address, gone.ErrorText)
 	}
-	b.wait(t, func(f frame) bool { return f.Method == "Page.loadEventFired" })
+	b.loaded(t, before)
+}
+
+// loaded waits until a page is there that was not before. The browser may have
+// said so while the answer to a command was waited for.
+func (b *browser) loaded(t *testing.T, before int) {
+	t.Helper()
+	if b.loads == before {
+		b.wait(t, func(frame) bool { return b.loads != before })
+	}
 }
 
 func (b *browser) headers() map[string]string {

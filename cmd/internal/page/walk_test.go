@@ -131,12 +131,13 @@ func (b *browser) write(t *testing.T, text string) {
 // follow presses Enter, and waits for the page that comes of it.
 func (b *browser) follow(t *testing.T) {
 	t.Helper()
+	before := b.loads
 	b.press(t, "Enter")
 	if err := b.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	defer b.conn.SetDeadline(time.Time{})
-	b.wait(t, func(f frame) bool { return f.Method == "Page.loadEventFired" })
+	b.loaded(t, before)
 }
 
 func (b *browser) text(t *testing.T) (s string) {
