@@ -64,7 +64,7 @@ func (l *language) say(s string) string {
 }
 
 // spoken are the attributes that people read or hear.
-var spoken = map[string]bool{"aria-label": true, "title": true, "data-label": true}
+var spoken = map[string]bool{"aria-label": true, "title": true, "data-label": true, "placeholder": true}
 
 var letter = regexp.MustCompile(`\pL`)
 
@@ -113,7 +113,7 @@ func (l *language) page(in []byte) []byte {
 }
 
 // ours are words of ours that stand where something from elsewhere is missing.
-var ours = map[string]bool{"(no subject)": true, "The desk": true, "unknown sender": true, "unknown": true, "It could not be handled.": true}
+var ours = map[string]bool{"All teams": true, "(no subject)": true, "The desk": true, "unknown sender": true, "unknown": true, "It could not be handled.": true}
 
 func isForeign(t html.Token) bool {
 	if t.Data == "bdi" || t.Data == "code" || t.Data == "script" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 )
@@ -57,6 +58,9 @@ func TestGermanPagesAreGerman(t *testing.T) {
 		if got := w.Header().Get("Content-Language"); got != "de" || !strings.Contains(w.Body.String(), `<html lang="de">`) {
 			t.Errorf("%s: language %q", tt.name, got)
 		}
+		if !utf8.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: not UTF-8", tt.name)
+		}
 		german := said(document(t, w))
 		if len(german) != len(english) {
 			t.Errorf("%s: %d texts in German, %d in English", tt.name, len(german), len(english))
@@ -66,6 +70,11 @@ func TestGermanPagesAreGerman(t *testing.T) {
 			if german[i] == s && letter.MatchString(s) && !slices.Contains(alike, s) && !strings.HasPrefix(s, "IT-") && !strings.HasSuffix(s, " · IT Service Desk") && !lengthOrSize.MatchString(s) {
 				missing[s] = tt.name
 			}
+		}
+	}
+	for reason, s := range reasonWords {
+		if s != "" && german.say(s) == s {
+			missing[s] = "the reason " + reason
 		}
 	}
 	for s, where := range missing {
@@ -80,7 +89,7 @@ func TestTranslationTouchesNothingFromOutside(t *testing.T) {
 	if got := string(german.page([]byte(in))); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	for in, want := range map[string]string{"5 min ago": "vor 5 min", "in 2 days": "in 2 Tagen", "Mon 23 Nov 2026, 16:02": "Mo 23. Nov. 2026, 16:02", "Nothing like it": "Nothing like it"} {
+	for in, want := range map[string]string{"5 min ago": "vor 5 min", "in 2 days": "in 2 Tagen", "Mon 23 Nov 2026, 16:02": "Mo 23. Nov. 2026, 16:02", "Nothing like it": "Nothing like it", "Overdue": "Überfällig"} {
 		if got := german.say(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}

@@ -40,7 +40,8 @@ type mailRow struct {
 	Arrived       stamp
 	Fate          string // as people read it
 	Bad           bool   // a person should look at it
-	Reason        string
+	Said          string // the reason in our words
+	Reason        string // the reason in others', such as of an error
 	Ticket        ticket.Number
 	TicketHref    string
 }
@@ -69,6 +70,20 @@ func fateWord(f store.Fate) string {
 		return w
 	}
 	return capital(words(string(f)))
+}
+
+// reasonWords say the reasons that decisions are given by (triage.Decision);
+// nothing where the fate says it all.
+var reasonWords = map[string]string{
+	"answer": "", "commands": "Commands", "note": "A work note", "query": "A question", "undo": "Undone", "split": "Split off", "batch": "Commands for several tickets",
+	"thanks": "Only thanks", "reopened": "Reopened it", "command-error": "A command could not be obeyed, so none was",
+	"new-request": "", "opened-for": "Opened for somebody else", "closed-ticket": "The ticket that it answers is closed", "forward": "A forwarded mail that names a ticket",
+	"other-mailbox": "It names a ticket of another mailbox", "not-a-participant": "It names a ticket that the sender has no part in",
+	"oversize": "Only its header was read", "known-mail": "The same mail is here already", "own-mail": "It comes from the desk itself", "round-trip": "There and back: mail flows",
+	"written-as-the-desk": "Its sender claims to be the desk", "automatic": "No person wrote it", "bulk-mail": "It came through a list", "delivery-report": "A report on a mail of ours",
+	"report-of-no-mail": "A report on a mail that we did not send", "sender-not-verified": "Nobody vouches for its sender", "domain-not-allowed": "open_from does not name its sender",
+	"blocked-sender": "Its sender is blocked", "marked-spam": "Our mail server marked it as spam", "rule-spam": "A rule takes it for spam", "rule-ignore": "A rule leaves it out",
+	"failed-too-often": "It could not be handled three times", "dropped-by-administrator": "An administrator dropped it",
 }
 
 // becameOf says a mail's fate; of those without a ticket more exactly.
@@ -166,7 +181,9 @@ func (p *page) mailRow(in store.Intake, now time.Time) mailRow {
 	if !row.Arrived.Set {
 		row.Arrived = p.stamp(in.SeenAt, now)
 	}
-	if row.Reason == "" {
+	if said, ok := reasonWords[row.Reason]; ok && row.Reason != "" {
+		row.Said, row.Reason = said, ""
+	} else if row.Reason == "" {
 		row.Reason = in.LastError
 	}
 	if in.Ticket != 0 {
