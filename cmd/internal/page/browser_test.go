@@ -127,7 +127,7 @@ type browser struct {
 	session string // the tab that the commands are about
 	next    int
 	said    []string
-	loads   int // pages that were there, so far
+	loads   int    // pages that were there, so far
 	who     string // signed in, by the word of a web server; "" is a stranger
 }
 
