@@ -57,7 +57,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(s.ListOutbox(ctx, f))
 	}
 	try(s.OutboxByID(ctx, 1))
-	for _, f := range []SearchFilter{{Words: "printer"}, {Words: `"printer" raw`, Before: 1002}, {Words: "printer", Involved: "ann@example.org"}} {
+	for _, f := range []SearchFilter{{Words: "printer"}, {Words: `"printer" raw`, Before: 1002}, {Words: "printer", Involved: []string{"ann@example.org"}}} {
 		try(s.Search(ctx, f)) // fresh words
 		try(s.Index(ctx, 10))
 		try(s.Search(ctx, f))

@@ -22,9 +22,9 @@ type SearchFilter struct {
 	// not count. A word with a star behind it is a beginning, and so is the
 	// last one when it has three letters; in quotes it is neither.
 	Words string
-	// Involved, if not empty, is the address of somebody who asks: only their
+	// Involved, if not empty, are the addresses of somebody who asks: only their
 	// own tickets are found then, and never by what stands in a work note.
-	Involved string
+	Involved []string
 	Before   ticket.Number // only numbers below: the last one of the page before
 	Limit    int           // at most 500; 0 means 50
 }
@@ -90,12 +90,12 @@ func (tx *Tx) Search(f SearchFilter) (Found, error) {
 }
 
 func search(ctx context.Context, db *gorm.DB, f SearchFilter) (Found, error) {
-	q := &seeker{ctx: ctx, db: db, terms: terms(f.Words), involved: clean(f.Involved), scope: scopeInternal, left: mostRows}
+	q := &seeker{ctx: ctx, db: db, terms: terms(f.Words), scope: scopeInternal, left: mostRows}
 	if len(q.terms) == 0 {
 		return Found{None: true}, nil
 	}
-	if q.involved != "" {
-		q.involved, q.scope = shorten(q.involved), scopePublic
+	for _, addr := range f.Involved {
+		q.involved, q.scope = append(q.involved, shorten(clean(addr))), scopePublic
 	}
 	found, numbers, err := q.numbers(f.Before, limited(f.Limit))
 	if err != nil || len(numbers) == 0 {
@@ -110,7 +110,7 @@ type seeker struct {
 	ctx      context.Context
 	db       *gorm.DB
 	terms    []term
-	involved string
+	involved []string
 	scope    int
 	fresh    []freshRow
 	left     int            // rows that may still be read
@@ -181,7 +181,7 @@ func (q *seeker) numbers(before ticket.Number, limit int) (found Found, numbers 
 // parts finds the tickets with all words within some parts of the numbers.
 // floor, if not 0, is the number from which on that is complete.
 func (q *seeker) parts(low, high int64, ends [2]int64) (sets map[int64]*members, floor int64, err error) {
-	if q.involved != "" {
+	if len(q.involved) > 0 {
 		sets, floor, err = q.own(max(ends[0], low<<partBits), min(ends[1], (high+1)<<partBits-1))
 		if err != nil || len(sets) == 0 {
 			return nil, floor, err
@@ -319,13 +319,17 @@ func (q *seeker) own(low, high int64) (sets map[int64]*members, floor int64, err
 		}
 		return err
 	}
-	if err := take(rowsFor[int64](q.ctx, q.db, "SELECT number FROM tickets WHERE requester = ? AND number >= ? AND number <= ? ORDER BY number DESC LIMIT ?",
-		short(q.involved), low, high, mostOwn)); err != nil {
-		return nil, 0, err
+	for _, addr := range q.involved {
+		if err := take(rowsFor[int64](q.ctx, q.db, "SELECT number FROM tickets WHERE requester = ? AND number >= ? AND number <= ? ORDER BY number DESC LIMIT ?",
+			short(addr), low, high, mostOwn)); err != nil {
+			return nil, 0, err
+		}
+		if err := take(rowsFor[int64](q.ctx, q.db, "SELECT ticket FROM participants WHERE addr = ? AND ticket >= ? AND ticket <= ? ORDER BY ticket DESC LIMIT ?",
+			short(addr), low, high, mostOwn)); err != nil {
+			return nil, 0, err
+		}
 	}
-	err = take(rowsFor[int64](q.ctx, q.db, "SELECT ticket FROM participants WHERE addr = ? AND ticket >= ? AND ticket <= ? ORDER BY ticket DESC LIMIT ?",
-		short(q.involved), low, high, mostOwn))
-	return sets, floor, err
+	return sets, floor, nil
 }
 
 // Bounds of an excerpt.

@@ -218,9 +218,11 @@ func TestSearchOfARequesterSeesNoWorkNotesAndOnlyOwnTickets(t *testing.T) {
 				{"thie*", "ann.lee@example.org", nil},
 				{"tom", "ann.lee@example.org", nil}, // who wrote the note
 				{"toner", "eve@example.org", nil},
+				{"toner", "eve@example.org ann.lee@example.org", []ticket.Number{n}},
+				{"nuisance", "eve@example.org ann@example.org ann.lee@example.org", []ticket.Number{shared}},
 				{"toner", "tom@desk.test", nil},
 			} {
-				f := searched(t, s, SearchFilter{Words: c.words, Involved: c.who})
+				f := searched(t, s, SearchFilter{Words: c.words, Involved: strings.Fields(c.who)})
 				if got := numbersOf(f); !slices.Equal(got, c.want) && len(got)+len(c.want) > 0 {
 					t.Errorf("%s: %q of %q finds %v, want %v", when, c.words, c.who, got, c.want)
 				}
@@ -396,7 +398,7 @@ func TestT44_HostileSearchesAreHarmless(t *testing.T) {
 			if none := len(terms(q)) == 0; f.None != none {
 				t.Errorf("%.40q: nothing to search for: %t, want %t", q, f.None, none)
 			}
-			searched(t, s, SearchFilter{Words: q, Involved: q})
+			searched(t, s, SearchFilter{Words: q, Involved: []string{q}})
 			if len(terms(q)) > maxTerms {
 				t.Errorf("%.40q has %d words", q, len(terms(q)))
 			}
@@ -531,7 +533,7 @@ func TestSearchAgreesWithAModel(t *testing.T) {
 				}
 				f := SearchFilter{Words: query, Limit: 500}
 				if !internal {
-					f.Involved = "ann@example.org"
+					f.Involved = []string{"ann@example.org"}
 				}
 				if got := numbersOf(searched(t, s, f)); !slices.Equal(got, want) && len(got)+len(want) > 0 {
 					t.Fatalf("step %d: %q (internal %t) finds %v, want %v", step, query, internal, got, want)

@@ -111,10 +111,12 @@ func TestEveryListCanBeSaved(t *testing.T) {
 		"/queue/all?due=overdue":                            {"tickets-all-teams.csv", 1, [][2]string{{"Ticket", "IT-1052"}, {"Due", "2026-11-23T12:02:00Z"}}},
 		"/queue/all?sort=due&after=0-1050":                  {"tickets-all-teams.csv", 8, [][2]string{{"Ticket", "IT-1052"}}},
 		"/queue/all?requester=ann%40example.org&status=any": {"tickets-all-teams.csv", 2, [][2]string{{"Ticket", "IT-1049"}}},
-		"/mail":                     {"mail.csv", 8, [][2]string{{"Mail", "35"}, {"Ticket", "IT-1055"}, {"Fate", "appended"}}},
-		"/mail?fate=quarantined":    {"mail-quarantined.csv", 1, [][2]string{{"Mail", "30"}, {"Size", "1412230"}}},
-		"/mail/outbox":              {"outbox.csv", 4, [][2]string{{"Recipient", "sysadmins@lists.example.org"}, {"Due", "2026-11-23T15:06:00Z"}}},
-		"/mail/outbox?state=failed": {"outbox-failed.csv", 1, [][2]string{{"State", "failed"}, {"Due", ""}}},
+		"/search?q=vpn":                                     {"tickets-found.csv", 2, [][2]string{{"Ticket", "IT-1055"}}},
+		"/search?q=1049":                                    {"tickets-found.csv", 1, [][2]string{{"Ticket", "IT-1049"}}},
+		"/mail":                                             {"mail.csv", 8, [][2]string{{"Mail", "35"}, {"Ticket", "IT-1055"}, {"Fate", "appended"}}},
+		"/mail?fate=quarantined":                            {"mail-quarantined.csv", 1, [][2]string{{"Mail", "30"}, {"Size", "1412230"}}},
+		"/mail/outbox":                                      {"outbox.csv", 4, [][2]string{{"Recipient", "sysadmins@lists.example.org"}, {"Due", "2026-11-23T15:06:00Z"}}},
+		"/mail/outbox?state=failed":                         {"outbox-failed.csv", 1, [][2]string{{"State", "failed"}, {"Due", ""}}},
 	} {
 		w := get(t, h, with(target, "format", "csv"))
 		for name, value := range map[string]string{
@@ -167,6 +169,11 @@ func TestT41_SavedListsHoldWhatPagesShow(t *testing.T) {
 		{"lea@example.org", "/?format=csv", 200, "IT-1055 IT-1051"}, // on the first one she is a participant
 		{"nobody@example.org", "/?format=csv", 200, ""},
 		{"ann@example.org", "/?status=closed&format=csv", 404, ""},
+		{"ann@example.org", "/search?q=1049&format=csv", 200, "IT-1049"},
+		{"ann@example.org", "/search?q=1055&format=csv", 200, ""},
+		{"ann@example.org", "/search?q=vpn&format=csv", 200, ""},
+		{"lea@example.org", "/search?q=vpn&format=csv", 200, "IT-1055 IT-1051"},
+		{"ann@example.org", "/search?format=csv", 200, ""},
 		{"ann@example.org", "/queue/all?format=csv", 404, ""},
 		{"ann@example.org", "/mine?format=csv", 404, ""},
 		{"ann@example.org", "/mail?format=csv", 404, ""},
@@ -220,6 +227,14 @@ func TestALongListIsSavedWhole(t *testing.T) {
 			if len(seen) != 1200 {
 				t.Errorf("%s: got %d rows, want 1200", order, len(seen))
 			}
+		}
+		found := map[string]bool{}
+		rows := readCSV(t, get(t, h, "/search?q=vpn&format=csv").Body.Bytes())[1:]
+		for _, row := range rows {
+			found[row[0]] = true
+		}
+		if len(found) != 1200 || len(rows) != 1200 {
+			t.Errorf("a search: got %d rows with %d tickets, want 1200", len(rows), len(found))
 		}
 	})
 }

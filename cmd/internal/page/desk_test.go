@@ -94,12 +94,12 @@ func (m *memory) Search(_ context.Context, f store.SearchFilter) (store.Found, e
 	words := strings.Fields(strings.ToLower(f.Words))
 	found := store.Found{None: !strings.ContainsFunc(f.Words, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }), Unread: m.unread}
 	for _, t := range m.tickets {
-		if f.Involved != "" && !m.involves(t, []string{f.Involved}) {
+		if len(f.Involved) > 0 && !m.involves(t, f.Involved) {
 			continue
 		}
 		hit, text := store.Hit{Ticket: t}, t.Number.String()+" "+t.Subject+" "+t.RequesterName+" "+t.Requester
 		for _, e := range m.details[t.Number].Entries {
-			if f.Involved != "" && e.Visibility != "public" {
+			if len(f.Involved) > 0 && e.Visibility != "public" {
 				continue
 			}
 			text += " " + e.Text

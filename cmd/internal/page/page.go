@@ -244,7 +244,7 @@ func (p *page) handler() http.Handler {
 	routes.HandleFunc("/{$}", p.only(requester, p.home))
 	routes.HandleFunc("/queue/{team}", p.only(technician, p.list(p.queue, p.savedQueue)))
 	routes.HandleFunc("/ticket/{number}", p.only(requester, p.show(p.ticket)))
-	routes.HandleFunc("/search", p.only(requester, p.show(p.search)))
+	routes.HandleFunc("/search", p.only(requester, p.list(p.search, p.savedSearch)))
 	routes.HandleFunc("/mail", p.only(administrator, p.list(p.mails, p.savedMails)))
 	routes.HandleFunc("/mail/outbox", p.only(administrator, p.list(p.outbox, p.savedOutbox)))
 	routes.HandleFunc("/mail/{intake}", p.only(technician, p.show(p.mail)))

@@ -304,6 +304,20 @@ func (p *page) savedQueue(r *http.Request, now time.Time) (saved, error) {
 // with what only they see.
 func (p *page) savedTickets(name string, f store.TicketFilter, inside bool) saved {
 	f.After, f.Limit = store.Place{}, savedBatch
+	return p.savedOf(name, inside, func(ctx context.Context) ([]store.Ticket, error) {
+		list, err := p.source.ListTickets(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("list tickets: %w", err)
+		}
+		if len(list) > 0 {
+			f.After = f.Order.Place(list[len(list)-1])
+		}
+		return list, nil
+	})
+}
+
+// savedOf makes a file of the tickets that read gives, batch by batch.
+func (p *page) savedOf(name string, inside bool, read func(context.Context) ([]store.Ticket, error)) saved {
 	head := []string{
 		"Ticket", "Subject", "Requester", "Requester name", "Status", "Priority", "Team", "Assignee", "Created", "Updated",
 		"First response", "Resolved", "Closed", "Due", "Tags",
@@ -315,9 +329,9 @@ func (p *page) savedTickets(name string, f store.TicketFilter, inside bool) save
 		name: name,
 		head: head,
 		batch: func(ctx context.Context) ([][]string, error) {
-			tickets, err := p.source.ListTickets(ctx, f)
+			tickets, err := read(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("list tickets: %w", err)
+				return nil, err
 			}
 			rows := make([][]string, len(tickets))
 			for i, t := range tickets {
@@ -327,7 +341,6 @@ func (p *page) savedTickets(name string, f store.TicketFilter, inside bool) save
 					moment8601(t.ClosedAt), moment8601(t.DueAt), strings.Join(t.Tags, ", "),
 				}
 				rows[i] = row[:len(head)]
-				f.After = f.Order.Place(t)
 			}
 			return rows, nil
 		},

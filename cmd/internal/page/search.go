@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,7 @@ type search struct {
 	Older  string // address of the next page
 	Looked bool   // the search was cut short
 	Unread ticket.Number
+	Save   string // address of all of it as CSV
 }
 
 // foundRow is a ticket that was found.
@@ -39,21 +41,11 @@ type foundRow struct {
 // search finds tickets by their words, the newest first, and the one whose
 // number was typed before them.
 func (p *page) search(r *http.Request, now time.Time) (made, error) {
-	query := r.URL.Query()
-	s := search{}
-	s.Query, _ = cut(strings.TrimSpace(query.Get("q")), mostAsked)
-	s.Asked = s.Query != ""
-	f := store.SearchFilter{Words: s.Query, Limit: rowsPerPage}
-	if me := viewerOf(r); !me.Technician() {
-		f.Involved = me.Addr
+	f, err := p.soughtBy(r)
+	if err != nil {
+		return made{}, err
 	}
-	if b := query.Get("before"); b != "" {
-		n, err := ticket.ParseNumber(b)
-		if err != nil {
-			return made{}, errNotFound
-		}
-		f.Before = n
-	}
+	s := search{Query: f.Words, Asked: f.Words != ""}
 	m := made{template: "search", title: "Search", section: "search"}
 	if !s.Asked {
 		m.main = s
@@ -84,8 +76,65 @@ func (p *page) search(r *http.Request, now time.Time) (made, error) {
 	if found.Next != 0 {
 		s.Older = with(here, "before", found.Next.String())
 	}
+	s.Save = with(here, "format", "csv")
 	m.title, m.main = oneLine(s.Query)+" · Search", s
 	return m, nil
+}
+
+// soughtBy is what a request searches for.
+func (p *page) soughtBy(r *http.Request) (store.SearchFilter, error) {
+	query := r.URL.Query()
+	words, _ := cut(strings.TrimSpace(query.Get("q")), mostAsked)
+	f := store.SearchFilter{Words: words, Limit: rowsPerPage}
+	if me := viewerOf(r); !me.Technician() {
+		f.Involved = p.people.Addresses(me.Addr)
+	}
+	if b := query.Get("before"); b != "" {
+		n, err := ticket.ParseNumber(b)
+		if err != nil {
+			return f, errNotFound
+		}
+		f.Before = n
+	}
+	return f, nil
+}
+
+// savedSearch is all that a search finds as CSV, from its beginning.
+func (p *page) savedSearch(r *http.Request, _ time.Time) (saved, error) {
+	f, err := p.soughtBy(r)
+	if err != nil {
+		return saved{}, err
+	}
+	f.Before, f.Limit = 0, savedBatch
+	var first []store.Ticket
+	named, err := p.named(r, f.Words)
+	if err != nil {
+		return saved{}, err
+	}
+	if named != nil {
+		first = []store.Ticket{*named}
+	}
+	ended := false
+	return p.savedOf("tickets-found", viewerOf(r).Technician(), func(ctx context.Context) ([]store.Ticket, error) {
+		list := first
+		first = nil
+		// A search that was cut short may give no ticket and yet go on.
+		for !ended && len(list) < savedBatch {
+			f.Limit = savedBatch - len(list)
+			found, err := p.source.Search(ctx, f)
+			if err != nil {
+				return nil, fmt.Errorf("search: %w", err)
+			}
+			for _, h := range found.Hits {
+				if named == nil || h.Ticket.Number != named.Number {
+					list = append(list, h.Ticket)
+				}
+			}
+			ended = found.Next == 0 || found.Next == f.Before
+			f.Before = found.Next
+		}
+		return list, nil
+	}), nil
 }
 
 // named is the ticket whose number is all that was typed, "1042", "IT-1042" or
