@@ -378,6 +378,9 @@ func (s *Settings) Warnings() []string {
 	if s.Page.Listen != "" && s.Page.URL == "" {
 		w = append(w, "page.url: not set; mails cannot link to the page")
 	}
+	if s.Page.Listen != "" && len(s.Administrators) == 0 {
+		w = append(w, "administrators: none; nobody sees quarantine, outbox and the fate of mails on the page. Name the addresses of those who may")
+	}
 	return w
 }
 

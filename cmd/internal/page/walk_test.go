@@ -222,6 +222,12 @@ func TestAWholeVisitByKeyboard(t *testing.T) {
 		if got := b.text(t); !strings.Contains(got, "The VPN drops.") || !strings.Contains(got, "Network Team") {
 			t.Errorf("the ticket:\n%s", got)
 		}
+		b.reach(t, "q") // what to search for
+		b.write(t, "drops jürgen")
+		b.follow(t)
+		if got := b.text(t); !strings.HasPrefix(got, "drops jürgen · Search") || !strings.Contains(got, "VPN drops (2)") {
+			t.Errorf("the search finds:\n%s", got)
+		}
 		b.reach(t, "Mail")
 		b.follow(t)
 		b.reach(t, "Quarantine")
