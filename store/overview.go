@@ -39,20 +39,36 @@ func (s *Store) Overview(ctx context.Context, now time.Time) (Overview, error) {
 	return o, nil
 }
 
-// fillOpen counts each team's tickets by status and priority. It goes from
-// team to team along the index, which takes a third of the time that grouping
-// all rows does.
-func (o *Overview) fillOpen(ctx context.Context, db *gorm.DB, _ dialect, _ time.Time) error {
+// openByHops goes from team to team along an index, which is quicker on SQLite;
+// openAtOnce goes along all of its rows, which is quicker on PostgreSQL.
+const (
+	openByHops = "WITH RECURSIVE queue(status, team) AS (" +
+		"SELECT s.column1, (SELECT min(team) FROM tickets WHERE status = s.column1) FROM (VALUES ('open'), ('in_progress'), ('waiting')) AS s " +
+		"UNION ALL SELECT q.status, (SELECT min(team) FROM tickets WHERE status = q.status AND team > q.team) FROM queue AS q WHERE q.team IS NOT NULL) " +
+		"SELECT q.status, q.team, p.column1 AS priority, 0 AS free, " +
+		"(SELECT count(*) FROM tickets WHERE status = q.status AND team = q.team AND priority = p.column1) AS n " +
+		"FROM queue AS q CROSS JOIN (VALUES ('critical'), ('high'), ('medium'), ('low')) AS p WHERE q.team IS NOT NULL"
+	openAtOnce = "SELECT status, team, priority, count(*) FILTER (WHERE assignee = '') AS free, count(*) AS n FROM tickets WHERE " + live +
+		" GROUP BY status, team, priority"
+)
+
+// fillOpen counts each team's tickets by status and priority, and those that
+// nobody has.
+func (o *Overview) fillOpen(ctx context.Context, db *gorm.DB, d dialect, _ time.Time) error {
 	type group struct {
 		Status, Team, Priority text
-		N                      int
+		Free, N                int
 	}
-	groups, err := rowsFor[group](ctx, db, "WITH RECURSIVE queue(status, team) AS ("+
-		"SELECT s.column1, (SELECT min(team) FROM tickets WHERE status = s.column1) FROM (VALUES ('open'), ('in_progress'), ('waiting')) AS s "+
-		"UNION ALL SELECT q.status, (SELECT min(team) FROM tickets WHERE status = q.status AND team > q.team) FROM queue AS q WHERE q.team IS NOT NULL) "+
-		"SELECT q.status, q.team, p.column1 AS priority, "+
-		"(SELECT count(*) FROM tickets WHERE status = q.status AND team = q.team AND priority = p.column1) AS n "+
-		"FROM queue AS q CROSS JOIN (VALUES ('critical'), ('high'), ('medium'), ('low')) AS p WHERE q.team IS NOT NULL")
+	query := openAtOnce
+	if d.hops() {
+		query = openByHops
+		free, err := rowsFor[int](ctx, db, "SELECT count(*) FROM tickets WHERE "+live+" AND assignee = ''")
+		if err != nil {
+			return err
+		}
+		o.Unassigned = free[0]
+	}
+	groups, err := rowsFor[group](ctx, db, query)
 	if err != nil {
 		return err
 	}
@@ -66,6 +82,7 @@ func (o *Overview) fillOpen(ctx context.Context, db *gorm.DB, _ dialect, _ time.
 			o.Open[string(g.Team)] = team
 		}
 		team[ticket.Priority(g.Priority)] += g.N
+		o.Unassigned += g.Free
 		if ticket.Status(g.Status) == ticket.Waiting {
 			o.Waiting += g.N
 		}
@@ -145,15 +162,15 @@ func answers(seconds []int64) Answers {
 // fillCounts adds what is one number each, and the tickets that have waited
 // longest.
 func (o *Overview) fillCounts(ctx context.Context, db *gorm.DB, _ dialect, now time.Time) error {
-	type tickets struct{ Unassigned, Overdue, DueToday int }
-	t, err := rowsFor[tickets](ctx, db, "SELECT (SELECT count(*) FROM tickets WHERE "+live+" AND assignee = '') AS unassigned, "+
+	type tickets struct{ Overdue, DueToday int }
+	t, err := rowsFor[tickets](ctx, db, "SELECT "+
 		"(SELECT count(*) FROM tickets WHERE "+live+" AND due_at IS NOT NULL AND due_at < ?) AS overdue, "+
 		"(SELECT count(*) FROM tickets WHERE "+live+" AND due_at IS NOT NULL AND due_at >= ? AND due_at < ?) AS due_today",
 		at(now), at(now), at(midnight(now, 1)))
 	if err != nil {
 		return err
 	}
-	o.Unassigned, o.Overdue, o.DueToday = t[0].Unassigned, t[0].Overdue, t[0].DueToday
+	o.Overdue, o.DueToday = t[0].Overdue, t[0].DueToday
 	type mails struct {
 		Quarantined, Unsent, Failed int
 		LastIntake                  stamp

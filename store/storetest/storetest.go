@@ -124,7 +124,7 @@ func Kept(t testing.TB, dir string) *Postgres {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	server, err := run(bin, dir, false)
+	server, err := run(bin, dir, false, "128MB") // what a new server has
 	if err != nil {
 		missing(t, err)
 	}
@@ -174,6 +174,7 @@ type Postgres struct {
 	port    int
 	release func() // gives the port back
 	durable bool
+	buffers string               // shared_buffers: what it keeps in memory
 	kept    bool                 // dir stays
 	as      *syscall.SysProcAttr // the user that it runs as
 	command *exec.Cmd
@@ -229,14 +230,14 @@ func start(durable bool) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := run(bin, dir, durable)
+	p, err := run(bin, dir, durable, "32MB")
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return p, nil
 }
 
-func run(bin, dir string, durable bool) (*Postgres, error) {
+func run(bin, dir string, durable bool, buffers string) (*Postgres, error) {
 	as, err := otherUser(dir) // PostgreSQL refuses to run as root
 	if err != nil {
 		return nil, err
@@ -255,7 +256,7 @@ func run(bin, dir string, durable bool) (*Postgres, error) {
 	}
 	p := &Postgres{
 		url: fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable", port),
-		bin: bin, dir: dir, port: port, release: release, durable: durable, as: as,
+		bin: bin, dir: dir, port: port, release: release, durable: durable, buffers: buffers, as: as,
 	}
 	if err := p.launch(); err != nil {
 		release()
@@ -274,7 +275,7 @@ func (p *Postgres) launch() error {
 	// process is killed.
 	command := exec.Command("/bin/sh", "-c", `"$@" </dev/null & pid=$!; read x; kill -INT $pid; wait $pid`, "sh",
 		filepath.Join(p.bin, "postgres"), "-D", filepath.Join(p.dir, "data"), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir,
-		"-c", "fsync="+fsync, "-c", "full_page_writes="+fsync, "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		"-c", "fsync="+fsync, "-c", "full_page_writes="+fsync, "-c", "max_connections=200", "-c", "shared_buffers="+p.buffers,
 		"-c", "log_min_messages=warning", "-c", "logging_collector=off")
 	command.SysProcAttr, command.Dir = p.as, p.dir
 	stdin, err := command.StdinPipe()

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,9 +50,9 @@ type cell struct {
 }
 
 func (p *page) dashboard(r *http.Request, now time.Time) (made, error) {
-	o, err := p.source.Overview(r.Context(), now.In(p.zone))
+	o, err := p.counts.read(r.Context(), now)
 	if err != nil {
-		return made{}, fmt.Errorf("read the overview: %w", err)
+		return made{}, err
 	}
 	f := p.flow(r.Context(), o, now)
 	d := dashboard{

@@ -132,9 +132,9 @@ func (p *page) mails(r *http.Request, now time.Time) (made, error) {
 		return made{}, err
 	}
 	f.Limit = rowsPerPage + 1
-	o, err := p.source.Overview(r.Context(), now.In(p.zone))
+	o, err := p.counts.read(r.Context(), now)
 	if err != nil {
-		return made{}, fmt.Errorf("read the overview: %w", err)
+		return made{}, err
 	}
 	m := mailsPage{Clear: "/mail", Quarantine: f.Fate == store.FateQuarantined, Filtered: fate != ""}
 	m.Flow = p.flow(r.Context(), o, now)
@@ -303,9 +303,9 @@ func (p *page) outbox(r *http.Request, now time.Time) (made, error) {
 	}
 	state := f.State
 	f.Limit = rowsPerPage + 1
-	o, err := p.source.Overview(r.Context(), now.In(p.zone))
+	o, err := p.counts.read(r.Context(), now)
 	if err != nil {
-		return made{}, fmt.Errorf("read the overview: %w", err)
+		return made{}, err
 	}
 	m := outboxPage{Clear: "/mail/outbox", Filtered: state != ""}
 	m.Flow = p.flow(r.Context(), o, now)

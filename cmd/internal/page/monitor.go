@@ -173,7 +173,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			gauge(metricRoundTrip, contact.Took.Seconds(), box)
 		}
 	}
-	o, err := c.p.source.Overview(ctx, now.In(c.p.zone))
+	o, err := c.p.counts.read(ctx, now)
 	if err != nil {
 		c.p.log.Warn("figures not known", "err", err)
 		return

@@ -122,6 +122,7 @@ type page struct {
 	language   *language
 	teams      []Team
 	zone       *time.Location
+	counts     *counts
 	hosts      map[string]bool
 	version    string
 	risks      []string
@@ -193,6 +194,7 @@ func newPage(o Options) (*page, error) {
 	if p.zone == nil {
 		p.zone = time.UTC
 	}
+	p.counts = &counts{source: o.Source, zone: p.zone}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}

@@ -17,3 +17,8 @@ CREATE INDEX tickets_changed ON tickets (status, updated_at, number, priority, t
 CREATE INDEX tickets_dated ON tickets (status, due_at, number, priority, team, assignee)
 	WHERE due_at IS NOT NULL;
 CREATE INDEX tickets_created ON tickets (created_at, first_response_at);
+
+-- What is counted along an index has to be looked up in its row as long as the
+-- server has not been there since it was written, which takes twice as long.
+-- By default it goes there only when a fifth of all rows is new.
+ALTER TABLE tickets SET (autovacuum_vacuum_insert_scale_factor = 0.005, autovacuum_vacuum_scale_factor = 0.01);
