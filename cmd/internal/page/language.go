@@ -87,7 +87,7 @@ func (l *language) page(in []byte) []byte {
 		raw := string(z.Raw())
 		switch kind {
 		case html.TextToken:
-			if foreign == "" || ours[raw] {
+			if foreign == "" || foreign == "bdi" && ours[raw] {
 				raw = l.text(raw)
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
@@ -113,7 +113,7 @@ func (l *language) page(in []byte) []byte {
 }
 
 // ours are words of ours that stand where something from elsewhere is missing.
-var ours = map[string]bool{"All teams": true, "(no subject)": true, "The desk": true, "unknown sender": true, "unknown": true, "It could not be handled.": true}
+var ours = map[string]bool{"All teams": true, "My tickets": true, "(no subject)": true, "The desk": true, "unknown sender": true, "unknown": true, "It could not be handled.": true}
 
 func isForeign(t html.Token) bool {
 	if t.Data == "bdi" || t.Data == "code" || t.Data == "script" {

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
+
+	"deskd/triage"
 )
 
 // said gives all that a page says itself: texts and spoken attributes, without
@@ -77,6 +79,14 @@ func TestGermanPagesAreGerman(t *testing.T) {
 			missing[s] = "the reason " + reason
 		}
 	}
+	for _, what := range []string{
+		"created", triage.AssigneeEvent, triage.PriorityEvent, triage.ParticipantEvent, triage.DueEvent, triage.LinkEvent, triage.MergeEvent, triage.MergedInEvent,
+		"linked", "muted", "unmuted", "reminded", "commands", "delivery failed", "mail held back", string(triage.Automatic), string(triage.Refused),
+	} {
+		if s := capital(what); german.say(s) == s {
+			missing[s] = "the event"
+		}
+	}
 	for s, where := range missing {
 		t.Errorf("%s: %q has no German", where, s)
 	}
@@ -84,8 +94,8 @@ func TestGermanPagesAreGerman(t *testing.T) {
 
 func TestTranslationTouchesNothingFromOutside(t *testing.T) {
 	t.Parallel()
-	const in = `<html lang="en"><p title="Mail">Mail</p> <bdi>Mail <b>Mail</b></bdi> <div class="prose">Mail<div>Mail</div>Mail</div><code>Mail</code><p title="&lt;Mail&gt;"> Mail &amp; &lt;b&gt; </p><p>Mail</p>`
-	const want = `<html lang="de"><p title="E-Mail">E-Mail</p> <bdi>Mail <b>Mail</b></bdi> <div class="prose">Mail<div>Mail</div>Mail</div><code>Mail</code><p title="&lt;Mail&gt;"> Mail &amp; &lt;b&gt; </p><p>E-Mail</p>`
+	const in = `<html lang="en"><p title="Mail">Mail</p> <bdi>Mail <b>Mail</b></bdi> <div class="prose">Mail<div>Mail</div>Mail</div><code>Mail</code><p title="&lt;Mail&gt;"> Mail &amp; &lt;b&gt; </p><p>Mail</p><bdi>My tickets</bdi><div class="prose">My tickets</div>`
+	const want = `<html lang="de"><p title="E-Mail">E-Mail</p> <bdi>Mail <b>Mail</b></bdi> <div class="prose">Mail<div>Mail</div>Mail</div><code>Mail</code><p title="&lt;Mail&gt;"> Mail &amp; &lt;b&gt; </p><p>E-Mail</p><bdi>Meine Tickets</bdi><div class="prose">My tickets</div>`
 	if got := string(german.page([]byte(in))); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

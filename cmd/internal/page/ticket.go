@@ -79,6 +79,7 @@ type moment struct {
 	RawHref    string
 
 	What, Before, After, Reason string // of an event
+	Ours                        bool   // Before and After are words of ours
 
 	at    time.Time
 	order int
@@ -299,7 +300,7 @@ func (p *page) timeline(d store.Detail, now time.Time) []moment {
 			Event: true, at: e.At, order: 1, Anchor: fmt.Sprintf("event-%d", e.Seq),
 			At: p.stamp(e.At, now), Who: address(e.Actor),
 			What: capital(words(e.What)), Before: words(e.Before), After: words(e.After), Reason: e.Reason,
-			MailHref: mailHref(e.Intake),
+			MailHref: mailHref(e.Intake), Ours: e.What == triage.StatusEvent || e.What == triage.PriorityEvent,
 		})
 	}
 	slices.SortStableFunc(list, func(a, b moment) int {
