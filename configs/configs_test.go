@@ -449,8 +449,9 @@ func TestWarningsTellWhatIsSeldomMeant(t *testing.T) {
 		name, more string
 		want       []string // beginnings
 	}{
-		{"minimal", "", []string{"authentication: nothing", "page.url"}},
-		{"sound", "authentication: {servers: [mx]}\npage: {url: https://desk}\n", nil},
+		{"minimal", "", []string{"authentication: nothing", "page.url", "administrators: none"}},
+		{"sound", "authentication: {servers: [mx]}\npage: {url: https://desk}\nadministrators: [boss@example.org]\n", nil},
+		{"nobody sees the mail", "authentication: {servers: [mx]}\npage: {url: https://desk}\n", []string{"administrators: none"}},
 		{"every sender believed", "authentication: {network: true}\npage: {listen: ''}\n", []string{"authentication.network"}},
 		{"own look at signatures", "authentication: {verify_dkim: true}\npage: {listen: ''}\n", nil},
 		{"hops of nobody", "authentication: {authenticated_hops: true}\npage: {listen: ''}\n", []string{"authentication.authenticated_hops"}},
