@@ -231,7 +231,7 @@ func startBrowser(t *testing.T) *browser {
 	var tab struct{ SessionID string }
 	b.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &tab)
 	b.session = tab.SessionID
-	for _, domain := range []string{"Page", "Log", "Audits", "Network"} {
+	for _, domain := range []string{"Page", "Log", "Audits", "Network", "Runtime"} {
 		b.call(t, domain+".enable", struct{}{}, nil)
 	}
 	return b
@@ -270,7 +270,8 @@ func (b *browser) wait(t *testing.T, wanted func(frame) bool) frame {
 		if err := websocket.JSON.Receive(b.conn, &f); err != nil {
 			t.Fatal(err)
 		}
-		if f.Method == "Log.entryAdded" || f.Method == "Runtime.exceptionThrown" || f.Method == "Audits.issueAdded" {
+		switch f.Method {
+		case "Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Audits.issueAdded":
 			b.said = append(b.said, string(f.Params))
 		}
 		if f.Method == "Page.loadEventFired" {
