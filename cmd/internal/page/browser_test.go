@@ -31,6 +31,9 @@ var shots = flag.String("shots", os.Getenv(envShots), "folder in which to keep s
 // 1.4.3, 1.4.10 and 2.5.8), and the browser has nothing to complain about. So it
 // is in German, whose words are longer.
 func TestPagesInARealBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the browser looks at every page in full runs")
+	}
 	if *shots != "" {
 		if err := os.MkdirAll(*shots, 0o755); err != nil {
 			t.Fatal(err)
