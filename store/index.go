@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -66,15 +67,21 @@ func (wordRow) TableName() string { return "search_words" }
 
 // found notes what a ticket is found by.
 func (tx *Tx) found(n ticket.Number, scope int, texts ...string) {
-	key := freshKey{n, scope}
-	set := tx.fresh[key]
-	if set == nil {
-		set = wordSet{}
-		tx.fresh[key] = set
-	}
+	set := wordSet{}
 	for _, t := range texts {
 		set.add(clean(t))
 	}
+	merge(tx.fresh, freshKey{n, scope}, set)
+}
+
+// merge adds words to those of a ticket. Each text has room of its own, so that
+// a long one takes none from a subject.
+func merge(all map[freshKey]wordSet, key freshKey, set wordSet) {
+	if all[key] == nil {
+		all[key] = set
+		return
+	}
+	maps.Copy(all[key], set)
 }
 
 // findTicket notes a ticket that is to be written.
@@ -91,7 +98,9 @@ func (tx *Tx) findTicket(k *kept) {
 }
 
 func (tx *Tx) findEntry(e Entry) {
-	tx.found(e.Ticket, scopeOf(e.Visibility), entryTexts(e.Author, e.AuthorName, e.Text, e.FullText, e.Attachments)...)
+	for scope, texts := range entryTexts(scopeOf(e.Visibility), e.Author, e.AuthorName, e.Text, e.FullText, e.Attachments) {
+		tx.found(e.Ticket, scope, texts...)
+	}
 }
 
 // scopeOf is public only for what says so.
@@ -102,14 +111,16 @@ func scopeOf(visibility string) int {
 	return scopeInternal
 }
 
-// entryTexts is what an entry is found by. The full text has what was
-// forwarded, and what a first mail quotes stands nowhere else.
-func entryTexts(author, name, own, full string, attachments []byte) []string {
-	texts := []string{author, name, own}
+// entryTexts is what an entry is found by, the short texts first. The full text
+// has what was forwarded, and what a first mail quotes stands nowhere else; what
+// a technician's answer quotes may be a work note, so that only technicians
+// find by it.
+func entryTexts(scope int, author, name, own, full string, attachments []byte) map[int][]string {
+	texts := map[int][]string{scope: append(append([]string{author, name}, attachmentNames(attachments)...), own)}
 	if full != own {
-		texts = append(texts, full)
+		texts[scopeInternal] = append(texts[scopeInternal], full)
 	}
-	return append(texts, attachmentNames(attachments)...)
+	return texts
 }
 
 // attachmentNames reads the names out of the JSON list of an entry. What is no
@@ -380,18 +391,11 @@ func (tx *Tx) indexBelow(c *changes, below int64, most int) (int64, error) {
 func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
 	has := map[freshKey]wordSet{}
 	add := func(n int64, scope int, texts ...string) {
-		key := freshKey{ticket.Number(n), scope}
-		if has[key] == nil {
-			has[key] = wordSet{}
-		}
-		// As at the time of writing, each entry has room of its own.
 		set := wordSet{}
 		for _, t := range texts {
 			set.add(t)
 		}
-		for w := range set {
-			has[key][w] = struct{}{}
-		}
+		merge(has, freshKey{ticket.Number(n), scope}, set)
 	}
 	type head struct {
 		Number                            int64
@@ -420,8 +424,9 @@ func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		add(e.Ticket, scopeOf(string(e.Visibility)),
-			entryTexts(string(e.Author), string(e.AuthorName), string(e.Body), string(e.FullBody), e.Attachments.bytes())...)
+		for scope, texts := range entryTexts(scopeOf(string(e.Visibility)), string(e.Author), string(e.AuthorName), string(e.Body), string(e.FullBody), e.Attachments.bytes()) {
+			add(e.Ticket, scope, texts...)
+		}
 	}
 	return has, nil
 }

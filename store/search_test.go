@@ -195,6 +195,34 @@ func TestSearchLooksEverywhereOnATicketAndWantsAllWords(t *testing.T) {
 	})
 }
 
+// What a technician's answer quotes is for technicians, and a long text takes
+// no room from a subject.
+func TestSearchOfARequesterFindsNothingByWhatAnAnswerQuotes(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		var log strings.Builder
+		for i := range 6000 {
+			fmt.Fprintf(&log, "line%d ", i)
+		}
+		n := written(t, s, "Toner empty", log.String())
+		mustWrite(t, s, func(tx *Tx) error {
+			e := message(n, "We are on it.")
+			e.Author, e.FullText = "tom@desk.test", "We are on it.\n> the user is a nuisance"
+			return tx.AddEntry(e)
+		})
+		freshAndIndexed(t, s, func(t *testing.T, when string) {
+			for _, c := range []struct {
+				words, who string
+				want       int
+			}{{"nuisance", "", 1}, {"nuisance", "ann.lee@example.org", 0}, {"toner line7", "ann.lee@example.org", 1}, {"on it ann.lee@example.org", "ann.lee@example.org", 1}} {
+				if got := numbersOf(searched(t, s, SearchFilter{Words: c.words, Involved: strings.Fields(c.who)})); len(got) != c.want {
+					t.Errorf("%s: %q of %q finds %v, want %d", when, c.words, c.who, got, c.want)
+				}
+			}
+		})
+	})
+}
+
 func TestSearchOfARequesterSeesNoWorkNotesAndOnlyOwnTickets(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {

@@ -360,6 +360,7 @@ func busy() *memory {
 			{ID: 72, Ticket: 1055, Seq: 2, Kind: "note", Visibility: "internal", Author: "nadia@example.org", AuthorName: "Nadia Haddad", Verified: true, Intake: 33, At: before(36 * time.Minute), Text: "Gateway 2 lost its keepalive setting in Friday's change. Rolling it back now."},
 			{
 				ID: 73, Ticket: 1055, Seq: 3, Kind: "message", Visibility: "public", Author: "nadia@example.org", AuthorName: "Nadia Haddad", Verified: true, Intake: 34, At: before(31 * time.Minute),
+				Text: "Hello Jürgen,\n\nplease reconnect; it should hold from now on. Tell us if it drops again before your talk.\n\nNadia",
 				Blocks: asJSON([]triage.Block{
 					{Kind: triage.Own, Text: "Hello Jürgen,\n\nplease reconnect; it should hold from now on. Tell us if it drops again before your talk.\n\nNadia"},
 					{Kind: triage.Quoted, Text: "> since this morning the VPN drops every ten minutes. I am in a hotel in Lyon\n> and have to present at five."},

@@ -35,9 +35,13 @@ var languages = []*language{{code: "en"}, german}
 
 var inPart = regexp.MustCompile(`\$\{(\d)!\}`)
 
+// mostSaid is the longest of what the page says itself, in bytes. Titles have
+// words of others' in them, and the time for a pattern grows with their length.
+const mostSaid = 500
+
 // say gives a text in the language; English for what it does not know.
 func (l *language) say(s string) string {
-	if l.exact == nil || s == "" {
+	if l.exact == nil || s == "" || len(s) > mostSaid {
 		return s
 	}
 	if t, ok := l.exact[s]; ok {

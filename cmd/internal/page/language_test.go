@@ -106,6 +106,14 @@ func TestTranslationTouchesNothingFromOutside(t *testing.T) {
 	}
 }
 
+func TestALongSubjectIsNotTakenForAPattern(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a or ", 50_000) + "a ago" // would take hours
+	if got := german.say(long); got != long {
+		t.Errorf("got %.60q", got)
+	}
+}
+
 func TestTheLanguageIsTheOneThatTheBrowserWantsMost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ desk, header, want string }{

@@ -670,3 +670,24 @@ func TestF40_APanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	}()
 	h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/", admin, nil))
 }
+
+// TestT41_WhatAnAnswerQuotesIsForTechnicians: it may be a work note that its
+// writer got by mail.
+func TestT41_WhatAnAnswerQuotesIsForTechnicians(t *testing.T) {
+	t.Parallel()
+	const secret = "the user is a nuisance"
+	for _, blocks := range [][]byte{nil, asJSON([]triage.Block{{Kind: triage.Own, Text: "We are on it."}, {Kind: triage.Quoted, Text: "> " + secret}})} {
+		desk := busy()
+		d := desk.details[1055]
+		d.Entries = append(slices.Clone(d.Entries),
+			store.Entry{ID: 991, Ticket: 1055, Seq: 91, Kind: "message", Visibility: "public", Author: "nadia@example.org", At: now, Text: "We are on it.", FullText: "We are on it.\n> " + secret, Blocks: blocks},
+			store.Entry{ID: 992, Ticket: 1055, Seq: 92, Kind: "message", Visibility: "public", Author: "once@example.org", At: now, Text: "So am I.", FullText: "So am I.\n> " + secret, Blocks: blocks})
+		desk.details[1055] = d
+		for who, want := range map[string]bool{"lea@example.org": false, "nadia@example.org": true} {
+			page := answer(open(t, options(desk)), asked(http.MethodGet, "/ticket/1055", who, nil)).Body.String()
+			if got := strings.Contains(page, secret); got != want || !strings.Contains(page, "We are on it.") {
+				t.Errorf("%s sees what is quoted: %t, want %t", who, got, want)
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -133,8 +134,15 @@ func LinkAtHand(ctx context.Context, s *store.Store, url, addr string) (string, 
 // that open links in mails come here, and must neither spend it nor learn
 // anything.
 func (p *page) linkPage(w http.ResponseWriter, r *http.Request) {
-	p.signInStep(w, r, http.StatusOK, signInPage{Step: "link", Link: "/sign-in/" + r.PathValue("token")})
+	token := r.PathValue("token")
+	if !linkToken.MatchString(token) { // nor may it lead the form elsewhere ("../sign-out")
+		token = "none"
+	}
+	p.signInStep(w, r, http.StatusOK, signInPage{Step: "link", Link: "/sign-in/" + token})
 }
+
+// linkToken is what a link that signs in ends with (rand.Text).
+var linkToken = regexp.MustCompile("^[A-Z2-7]{26,64}$")
 
 // spendLink signs in whoever has pressed the button.
 func (p *page) spendLink(w http.ResponseWriter, r *http.Request) {

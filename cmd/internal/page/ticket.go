@@ -205,6 +205,12 @@ func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
 	for _, e := range d.Entries {
 		if e.Visibility == "public" {
 			e.Flags, e.Verified = nil, true
+			// What a technician's answer quotes may be a work note, or a mail to
+			// technicians.
+			author := p.people.Canonical(e.Author)
+			if p.people.Works(author) || !p.hasPart(d.Ticket, d.Participants, viewer{Addr: author}) {
+				e.Blocks, e.FullText = nil, e.Text
+			}
 			out.Entries = append(out.Entries, e)
 		}
 	}
