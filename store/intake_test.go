@@ -297,12 +297,16 @@ func TestRawComesBackByteForByte(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, e, err := s.EntryRaw(t.Context(), d.Entries[0].ID)
+		raw, e, err := s.EntryRaw(t.Context(), d.Entries[0].ID, nil)
 		if err != nil || string(raw) != "x" || e.Ticket != 1002 {
 			t.Errorf("EntryRaw = %q, %+v, %v", raw, e, err)
 		}
-		if _, _, err := s.EntryRaw(t.Context(), 99); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.EntryRaw(t.Context(), 99, nil); !errors.Is(err, ErrNotFound) {
 			t.Errorf("EntryRaw(99) = %v, want ErrNotFound", err)
+		}
+		forbidden := errors.New("not for them")
+		if raw, _, err := s.EntryRaw(t.Context(), d.Entries[0].ID, func(Entry) error { return forbidden }); raw != nil || !errors.Is(err, forbidden) {
+			t.Errorf("EntryRaw of what may not be seen = %q, %v", raw, err)
 		}
 	})
 }

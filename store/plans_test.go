@@ -69,7 +69,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	try(s.IntakeByID(ctx, 1))
 	try(s.Raw(ctx, make([]byte, 32)))
 	try(s.RecentRaws(ctx, in.Mailbox, 5))
-	_, _, err := s.EntryRaw(ctx, 1)
+	_, _, err := s.EntryRaw(ctx, 1, nil)
 	try(nil, err)
 	_, _, err = s.AutoSent(ctx, "a", s.now())
 	try(nil, err)

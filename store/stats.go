@@ -246,8 +246,9 @@ func outboxQuery(f OutboxFilter) (string, []any) {
 
 // EntryRaw gives an entry and the raw mail it came from. ErrNotFound: there is
 // no such entry, it came from no mail, or the bytes are not kept any more; in
-// the latter two cases the entry is given all the same.
-func (s *Store) EntryRaw(ctx context.Context, entryID int64) ([]byte, Entry, error) {
+// the latter two cases the entry is given all the same. What may says is asked
+// before the mail is read; nil: everybody may.
+func (s *Store) EntryRaw(ctx context.Context, entryID int64, may func(Entry) error) ([]byte, Entry, error) {
 	entries, err := read[entryRow](ctx, s, "SELECT * FROM entries WHERE id = ?", entryID)
 	if err != nil {
 		return nil, Entry{}, fmt.Errorf("read entry %d: %w", entryID, err)
@@ -256,6 +257,11 @@ func (s *Store) EntryRaw(ctx context.Context, entryID int64) ([]byte, Entry, err
 		return nil, Entry{}, fmt.Errorf("entry %d: %w", entryID, ErrNotFound)
 	}
 	e := entries[0].entry()
+	if may != nil {
+		if err := may(e); err != nil {
+			return nil, e, err
+		}
+	}
 	raws, err := read[rawRow](ctx, s, "SELECT r.* FROM intakes i JOIN raws r ON r.sha256 = i.sha256 WHERE i.id = ?", e.Intake)
 	if err != nil {
 		return nil, e, fmt.Errorf("read the mail of entry %d: %w", entryID, err)

@@ -115,7 +115,7 @@ func TestSplitMakesATicketOfTheAnsweredMail(t *testing.T) {
 		if d.Ticket.Requester != ann || d.Ticket.Subject != "the scanner" || len(d.Entries) != 2 || d.Entries[0].Text != "My mouse is broken, too." || d.Entries[1].Kind != "note" {
 			t.Errorf("the new ticket: %+v, %+v", d.Ticket, d.Entries)
 		}
-		if raw, e, err := o.store.EntryRaw(t.Context(), d.Entries[0].ID); err != nil || len(raw) == 0 || !strings.Contains(string(e.Attachments), "mouse.txt") {
+		if raw, e, err := o.store.EntryRaw(t.Context(), d.Entries[0].ID, nil); err != nil || len(raw) == 0 || !strings.Contains(string(e.Attachments), "mouse.txt") {
 			t.Errorf("its attachment: %s, %v", e.Attachments, err)
 		}
 		o.wantEvent(1001, "split →1002")

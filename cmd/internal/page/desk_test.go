@@ -169,14 +169,14 @@ func (m *memory) ListOutbox(_ context.Context, f store.OutboxFilter) ([]store.Ro
 	return list, m.fault()
 }
 
-func (m *memory) EntryRaw(_ context.Context, id int64) ([]byte, store.Entry, error) {
+func (m *memory) EntryRaw(_ context.Context, id int64, may func(store.Entry) error) ([]byte, store.Entry, error) {
 	if err := m.fault(); err != nil {
 		return nil, store.Entry{}, err
 	}
 	for _, d := range m.details {
 		for _, e := range d.Entries {
 			if e.ID == id {
-				return m.raw, e, nil
+				return m.raw, e, may(e)
 			}
 		}
 	}

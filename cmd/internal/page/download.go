@@ -47,12 +47,9 @@ func (p *page) attachedFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.download(w, r, func(ctx context.Context) ([]byte, string, error) {
-		raw, e, err := p.source.EntryRaw(ctx, id)
+		raw, _, err := p.source.EntryRaw(ctx, id, func(e store.Entry) error { return p.maySee(ctx, viewerOf(r), e) })
 		if err != nil {
 			return nil, "", fmt.Errorf("read the raw source of entry %d: %w", id, err)
-		}
-		if err := p.maySee(ctx, viewerOf(r), e); err != nil {
-			return nil, "", err
 		}
 		data, a, err := p.attachment(raw, part)
 		if err != nil { // about this very mail: it has no such part

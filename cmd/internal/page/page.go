@@ -40,7 +40,7 @@ type Source interface {
 	ListIntakes(ctx context.Context, f store.IntakeFilter) ([]store.Intake, error)
 	IntakeByID(ctx context.Context, id int64) (store.Intake, error)
 	ListOutbox(ctx context.Context, f store.OutboxFilter) ([]store.Row, error)
-	EntryRaw(ctx context.Context, entryID int64) (raw []byte, e store.Entry, err error)
+	EntryRaw(ctx context.Context, entryID int64, may func(store.Entry) error) (raw []byte, e store.Entry, err error)
 	Raw(ctx context.Context, sha []byte) ([]byte, error)
 	Heartbeats(ctx context.Context) ([]store.Heartbeat, error)
 
