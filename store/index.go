@@ -74,8 +74,8 @@ func (tx *Tx) found(n ticket.Number, scope int, texts ...string) {
 	merge(tx.fresh, freshKey{n, scope}, set)
 }
 
-// merge adds words to those of a ticket. Each text has room of its own, so that
-// a long one takes none from a subject.
+// merge adds words to those of a ticket. Each entry and the ticket itself have
+// room of their own, so that a long text takes none from a subject.
 func merge(all map[freshKey]wordSet, key freshKey, set wordSet) {
 	if all[key] == nil {
 		all[key] = set
