@@ -41,7 +41,6 @@ type dialect interface {
 	cast(kind string) string
 	along(index string) string // follows a table's name: the index to take, where the database would guess
 	snapshot() *sql.TxOptions
-	hops() bool // steps from group to group along an index are quicker than to group all rows
 }
 
 // parseURL tells which database is meant.
@@ -189,7 +188,6 @@ func (d *sqliteDialect) skipLocked() string               { return "" }
 func (d *sqliteDialect) claimLock() string                { return "" }
 func (d *sqliteDialect) cast(kind string) string          { return "CAST(? AS " + kind + ")" }
 func (d *sqliteDialect) along(index string) string        { return " INDEXED BY " + index }
-func (d *sqliteDialect) hops() bool                       { return true }
 func (d *sqliteDialect) snapshot() *sql.TxOptions         { return &sql.TxOptions{ReadOnly: true} }
 
 func (d *sqliteDialect) hasTable() string {
@@ -302,8 +300,6 @@ func (d *postgresDialect) skipLocked() string   { return " FOR UPDATE OF o SKIP 
 
 // claimLock's number is arbitrary and stays the same for ever.
 func (d *postgresDialect) claimLock() string { return "SELECT pg_advisory_xact_lock(7236832)" }
-
-func (d *postgresDialect) hops() bool { return false }
 
 // along says nothing: PostgreSQL knows how often a value occurs.
 func (d *postgresDialect) along(string) string { return "" }

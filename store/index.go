@@ -272,6 +272,9 @@ func (s *Store) indexed(ctx context.Context) (bool, error) {
 	if err != nil || len(ids) > 0 {
 		return false, err
 	}
+	if waiting, err := read[countRow](ctx, s, uncounted, manyChanges); err != nil || waiting[0].N >= manyChanges {
+		return false, err
+	}
 	below, err := read[factRow](ctx, s, "SELECT * FROM facts WHERE name = ?", short("search"))
 	if err != nil {
 		return false, err
@@ -289,7 +292,11 @@ func readBelow(rows []factRow) int64 {
 }
 
 func (tx *Tx) index(most int) (more bool, err error) {
-	fact, err := find[factRow](tx, "SELECT * FROM facts WHERE name = ?"+tx.s.dialect.forUpdate(), short("search"))
+	fact, err := tx.lockIndex()
+	if err != nil {
+		return false, err
+	}
+	counts, err := tx.addUp()
 	if err != nil {
 		return false, err
 	}
@@ -304,7 +311,12 @@ func (tx *Tx) index(most int) (more bool, err error) {
 			return false, err
 		}
 	}
-	return full || below > 0, tx.apply(c)
+	return full || counts || below > 0, tx.apply(c)
+}
+
+// lockIndex makes steps wait for one another, and gives how far the index is.
+func (tx *Tx) lockIndex() ([]factRow, error) {
+	return find[factRow](tx, "SELECT * FROM facts WHERE name = ?"+tx.s.dialect.forUpdate(), short("search"))
 }
 
 // indexFresh takes what was written lately, oldest first.

@@ -13,16 +13,12 @@ import (
 	"deskd/triage/ticket"
 )
 
-// live is the condition for tickets that belong to a queue still. It is
-// written out, since no partial index is used for bound values.
-const live = "status IN ('open', 'in_progress', 'waiting')"
-
 // Overview gives the figures of the dashboard. The days of the charts are those
 // of now's time zone.
 //
-// All of it is counted along indexes: the live tickets, and those opened or
-// resolved in the days that are shown. Nothing is kept from one call to the
-// next.
+// The live tickets of each kind are kept as counts (counts.go); all else is
+// counted along indexes: what is due, and what was opened or resolved in the
+// days that are shown. Nothing is kept from one call to the next.
 func (s *Store) Overview(ctx context.Context, now time.Time) (Overview, error) {
 	o := Overview{Open: map[string]map[ticket.Priority]int{}}
 	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error {
@@ -39,55 +35,27 @@ func (s *Store) Overview(ctx context.Context, now time.Time) (Overview, error) {
 	return o, nil
 }
 
-// openByHops goes from team to team along an index, which is quicker on SQLite;
-// openAtOnce goes along all of its rows, which is quicker on PostgreSQL.
-const (
-	openByHops = "WITH RECURSIVE queue(status, team) AS (" +
-		"SELECT s.column1, (SELECT min(team) FROM tickets WHERE status = s.column1) FROM (VALUES ('open'), ('in_progress'), ('waiting')) AS s " +
-		"UNION ALL SELECT q.status, (SELECT min(team) FROM tickets WHERE status = q.status AND team > q.team) FROM queue AS q WHERE q.team IS NOT NULL) " +
-		"SELECT q.status, q.team, p.column1 AS priority, 0 AS free, " +
-		"(SELECT count(*) FROM tickets WHERE status = q.status AND team = q.team AND priority = p.column1) AS n " +
-		"FROM queue AS q CROSS JOIN (VALUES ('critical'), ('high'), ('medium'), ('low')) AS p WHERE q.team IS NOT NULL"
-	openAtOnce = "SELECT status, team, priority, count(*) FILTER (WHERE assignee = '') AS free, count(*) AS n FROM tickets WHERE " + live +
-		" GROUP BY status, team, priority"
-)
-
-// fillOpen counts each team's tickets by status and priority, and those that
-// nobody has.
-func (o *Overview) fillOpen(ctx context.Context, db *gorm.DB, d dialect, _ time.Time) error {
-	type group struct {
-		Status, Team, Priority text
-		Free, N                int
-	}
-	query := openAtOnce
-	if d.hops() {
-		query = openByHops
-		free, err := rowsFor[int](ctx, db, "SELECT count(*) FROM tickets WHERE "+live+" AND assignee = ''")
-		if err != nil {
-			return err
-		}
-		o.Unassigned = free[0]
-	}
-	groups, err := rowsFor[group](ctx, db, query)
-	if err != nil {
-		return err
-	}
-	for _, g := range groups {
-		if g.N == 0 {
+// fillOpen gives each team's tickets by priority, and those that nobody has.
+func (o *Overview) fillOpen(ctx context.Context, db *gorm.DB, _ dialect, _ time.Time) error {
+	counts, err := liveCounts(ctx, db)
+	for k, n := range counts {
+		if n <= 0 {
 			continue
 		}
-		team := o.Open[string(g.Team)]
+		team := o.Open[string(k.Team)]
 		if team == nil {
 			team = map[ticket.Priority]int{}
-			o.Open[string(g.Team)] = team
+			o.Open[string(k.Team)] = team
 		}
-		team[ticket.Priority(g.Priority)] += g.N
-		o.Unassigned += g.Free
-		if ticket.Status(g.Status) == ticket.Waiting {
-			o.Waiting += g.N
+		team[ticket.Priority(k.Priority)] += n
+		if k.Free {
+			o.Unassigned += n
+		}
+		if ticket.Status(k.Status) == ticket.Waiting {
+			o.Waiting += n
 		}
 	}
-	return nil
+	return err
 }
 
 // fillDays counts along two indexes, day by day: days have 23 to 25 hours. The

@@ -219,6 +219,7 @@ func (tx *Tx) flushTickets() error {
 			t.UpdatedAt = tx.now
 		}
 		tx.findTicket(k)
+		tx.count(k)
 		r := t.row()
 		if k.isNew {
 			fresh = append(fresh, r)

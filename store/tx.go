@@ -31,6 +31,7 @@ type state struct {
 	bodies       []bodyRow
 	outbox       []outboxRow
 	fresh        map[freshKey]wordSet // what tickets are found by
+	kinds        map[kind]int         // how many live tickets more there are of each kind
 }
 
 // kept is a ticket as the caller changes it, beside what the database has.
@@ -41,7 +42,7 @@ type kept struct {
 }
 
 func newState() *state {
-	return &state{tickets: map[ticket.Number]*kept{}, people: map[string]string{}, ids: map[idKey]idRow{}, fresh: map[freshKey]wordSet{}}
+	return &state{tickets: map[ticket.Number]*kept{}, people: map[string]string{}, ids: map[idKey]idRow{}, fresh: map[freshKey]wordSet{}, kinds: map[kind]int{}}
 }
 
 // copy remembers the tickets as they are. It is called with nothing held back.
@@ -89,6 +90,7 @@ func (tx *Tx) flush() error {
 		{"outgoing mails", func() error { return insert(tx, &tx.bodies, ignore("mail")) }},
 		{"outbox", func() error { return insert(tx, &tx.outbox, ignore("key")) }},
 		{"words", tx.flushFresh},
+		{"counts", tx.flushKinds},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
