@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 	// who ask in their name.
 	signInMails = 3
 	signInAsks  = 30 // from one client within SignInValid
+	// From all of them together: more wishes are kept from nobody, so that no
+	// crowd of strangers fills the disk.
+	mostSignIns = 20000
 	codeTries   = 5
 	mostListed  = 100
 )
@@ -87,20 +91,40 @@ func (r sessionRow) session(now time.Time) Session {
 }
 
 // AskSignIn keeps a wish to sign in, and says whether a mail with the link may
-// be sent. The error is ErrTooOften when this client has to wait.
+// be sent. The error is ErrTooOften when this client has to wait, or, after very
+// many wishes of others, everybody but the machine itself.
 func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error) {
+	tooOften := func(count func(query string, args ...any) ([]countRow, error)) error {
+		if in.Client == "" {
+			return nil
+		}
+		since := at(s.now().Add(-SignInValid))
+		asked, err := count("SELECT (SELECT count(*) FROM sign_ins WHERE client = ? AND at > ?) AS n", short(in.Client), since)
+		if err == nil && asked[0].N >= signInAsks {
+			return ErrTooOften
+		}
+		if err == nil {
+			asked, err = count("SELECT count(*) AS n FROM (SELECT id FROM sign_ins WHERE expires_at > ? ORDER BY expires_at LIMIT ?) AS c", at(s.now()), mostSignIns)
+		}
+		if err == nil && asked[0].N >= mostSignIns {
+			return ErrTooOften
+		}
+		return err
+	}
+	// Who is refused does not get as far as the one transaction that mail waits
+	// for, too.
+	err = tooOften(func(query string, args ...any) ([]countRow, error) { return read[countRow](ctx, s, query, args...) })
+	if err != nil {
+		return false, fmt.Errorf("ask to sign in: %w", err)
+	}
 	err = s.Write(ctx, func(tx *Tx) error {
 		if err := tx.endOld(); err != nil {
 			return err
 		}
-		since := at(tx.now.Add(-SignInValid))
-		asked, err := find[countRow](tx, "SELECT count(*) AS n FROM sign_ins WHERE client = ? AND at > ?", short(in.Client), since)
-		if err != nil {
+		if err := tooOften(func(query string, args ...any) ([]countRow, error) { return find[countRow](tx, query, args...) }); err != nil {
 			return err
 		}
-		if in.Client != "" && asked[0].N >= signInAsks {
-			return ErrTooOften
-		}
+		since := at(tx.now.Add(-SignInValid))
 		mailed, err := find[countRow](tx, "SELECT count(*) AS n FROM sign_ins WHERE addr = ? AND at > ? AND mailed = 1", short(in.Addr), since)
 		if err != nil {
 			return err
@@ -120,15 +144,8 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 // SpendLink turns a link into a session: once, and while it is good.
 // ErrNotFound says that it is not (any more).
 func (s *Store) SpendLink(ctx context.Context, link []byte, begin NewSession) (out Session, err error) {
-	err = s.Write(ctx, func(tx *Tx) error {
-		rows, err := find[signInRow](tx, "SELECT * FROM sign_ins WHERE link = ? AND expires_at > ?", blob(link), at(tx.now))
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return ErrNotFound
-		}
-		out, err = tx.signIn(rows[0], begin, "by the link in a mail")
+	err = s.wish(ctx, "link", link, func(tx *Tx, r signInRow) error {
+		out, err = tx.signIn(r, begin, "by the link in a mail")
 		return err
 	})
 	if err != nil {
@@ -142,20 +159,13 @@ func (s *Store) SpendLink(ctx context.Context, link []byte, begin NewSession) (o
 // the mail still is.
 func (s *Store) SpendCode(ctx context.Context, request, code []byte, begin NewSession) (out Session, err error) {
 	wrong := false
-	err = s.Write(ctx, func(tx *Tx) error {
+	err = s.wish(ctx, "tries < "+strconv.Itoa(codeTries)+" AND request", request, func(tx *Tx, r signInRow) error {
 		out, wrong = Session{}, false
-		rows, err := find[signInRow](tx, "SELECT * FROM sign_ins WHERE request = ? AND expires_at > ?", blob(request), at(tx.now))
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 || rows[0].Tries >= codeTries {
-			return ErrNotFound
-		}
-		if subtle.ConstantTimeCompare(rows[0].Code, code) != 1 {
+		if subtle.ConstantTimeCompare(r.Code, code) != 1 {
 			wrong = true // and that is kept
-			return tx.exec("UPDATE sign_ins SET tries = tries + 1 WHERE id = ?", rows[0].ID)
+			return tx.exec("UPDATE sign_ins SET tries = tries + 1 WHERE id = ?", r.ID)
 		}
-		out, err = tx.signIn(rows[0], begin, "by the code in a mail")
+		out, err = tx.signIn(r, begin, "by the code in a mail")
 		return err
 	})
 	if err == nil && wrong {
@@ -165,6 +175,30 @@ func (s *Store) SpendCode(ctx context.Context, request, code []byte, begin NewSe
 		return Session{}, fmt.Errorf("spend a code: %w", err)
 	}
 	return out, nil
+}
+
+// wish has a wish spent that is named by a secret; ErrNotFound if there is none.
+// Strangers may name any: it is looked up first, apart from the transactions
+// that mail waits for, too.
+func (s *Store) wish(ctx context.Context, by string, secret []byte, spend func(*Tx, signInRow) error) error {
+	query := "SELECT * FROM sign_ins WHERE " + by + " = ? AND expires_at > ?"
+	rows, err := read[signInRow](ctx, s, query, blob(secret), at(s.now()))
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return ErrNotFound
+	}
+	return s.Write(ctx, func(tx *Tx) error {
+		rows, err := find[signInRow](tx, query, blob(secret), at(tx.now))
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 { // meanwhile
+			return ErrNotFound
+		}
+		return spend(tx, rows[0])
+	})
 }
 
 // signIn spends a wish and begins the session.

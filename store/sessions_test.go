@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -197,6 +198,68 @@ func TestT40_AClientThatAsksTooOftenWaits(t *testing.T) {
 		g.mustAsk("ann@example.org", "d")
 		g.now = g.now.Add(SignInValid)
 		g.mustAsk("ann@example.org", "c")
+	})
+}
+
+// TestT40_StrangersDoNotHoldUpTheMail has nothing written for those of whom
+// nothing is known: SQLite has one transaction that writes at a time.
+func TestT40_StrangersDoNotHoldUpTheMail(t *testing.T) {
+	gates(t, func(t *testing.T, g *gate) {
+		request := g.mustAsk("ann@example.org", "client")
+		for range codeTries {
+			if _, err := g.byCode(request, "wrong", "a"); !errors.Is(err, ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		for range signInAsks - 1 {
+			if _, _, err := g.ask("bob@example.org", "client"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustWrite(t, g.s, func(*Tx) error { // whoever wants to write now waits
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if _, err := g.s.SpendLink(ctx, sumOf("made up"), NewSession{Token: sumOf("a")}); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a link that is none: %v", err)
+			}
+			if _, err := g.s.SpendCode(ctx, sumOf("made up"), sumOf("code"), NewSession{Token: sumOf("a")}); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a code for nothing: %v", err)
+			}
+			if _, err := g.s.SpendCode(ctx, sumOf("request"+request), sumOf("code"+request), NewSession{Token: sumOf("a")}); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a code after too many wrong ones: %v", err)
+			}
+			if _, err := g.s.AskSignIn(ctx, SignIn{Addr: "a@b", Client: "client", Request: sumOf("x"), Link: sumOf("y"), Code: sumOf("z")}); !errors.Is(err, ErrTooOften) {
+				t.Errorf("asked too often: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestT40_ACrowdOfStrangersDoesNotFillTheDisk(t *testing.T) {
+	gates(t, func(t *testing.T, g *gate) {
+		mustWrite(t, g.s, func(tx *Tx) error {
+			rows := make([]signInRow, mostSignIns)
+			for i := range rows {
+				name := fmt.Sprint("crowd ", i)
+				rows[i] = signInRow{
+					Request: sumOf("request" + name), Link: sumOf("link" + name), Code: sumOf("code"), Addr: "x@y", Client: short(name),
+					At: at(g.now), ExpiresAt: at(g.now.Add(SignInValid)),
+				}
+			}
+			return insert(tx, &rows)
+		})
+		if _, _, err := g.ask("ann@example.org", "another"); !errors.Is(err, ErrTooOften) {
+			t.Errorf("one more: %v", err)
+		}
+		if _, mail, err := g.ask("ann@example.org", ""); err != nil || !mail {
+			t.Errorf("at the machine itself: %v, %v", mail, err)
+		}
+		g.now = g.now.Add(SignInValid)
+		g.mustAsk("ann@example.org", "another")
+		if n := count(t, g.s, "SELECT count(*) FROM sign_ins"); n != 1 {
+			t.Errorf("%d wishes are kept, want the last one", n)
+		}
 	})
 }
 
