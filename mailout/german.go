@@ -115,8 +115,9 @@ var german = &language{
 
 		// Answers to questions.
 		"What was said last:": "Zuletzt wurde gesagt:", "just now": "gerade eben", "… and more": "… und weitere", "… and perhaps more, older ones": "… und vielleicht weitere, ältere",
-		"a few words to look for, as in search vpn berlin": "ein paar gesuchte Wörter, wie in „search vpn berlin“",
-		"Somebody works on it.":                            "Jemand arbeitet daran.", "It waits for the next free technician.": "Es wartet darauf, dass jemand frei wird.", "somebody unknown": "jemand Unbekanntes",
+		"… and perhaps others: search for longer words, or again in a minute": "… und vielleicht andere: Suchen Sie nach längeren Wörtern oder in einer Minute noch einmal",
+		"a few words to look for, as in search vpn berlin":                    "ein paar gesuchte Wörter, wie in „search vpn berlin“",
+		"Somebody works on it.": "Jemand arbeitet daran.", "It waits for the next free technician.": "Es wartet darauf, dass jemand frei wird.", "somebody unknown": "jemand Unbekanntes",
 		`Which one? Write the number behind it, as in "show 1042".`:                                          "Welches? Schreiben Sie die Nummer dahinter, wie in „show 1042“.",
 		"What you write on the first lines of an answer to a mail about a ticket:":                           "Was Sie in die ersten Zeilen einer Antwort auf eine E-Mail zu einem Ticket schreiben (die Befehle sind in jeder Sprache englisch):",
 		"open, in progress, waiting, resolved, closed, reopen: sets the status":                              "open, in progress, waiting, resolved, closed, reopen: setzt den Status",

@@ -39,7 +39,8 @@ type dialect interface {
 	skipLocked() string // the same, without those that somebody else has locked
 	claimLock() string  // a statement that lets one claim of the outbox run at a time; empty: not needed
 	cast(kind string) string
-	along(index string) string // follows a table's name: the index to take, where the database would guess
+	position(column string) string // where a bound text stands in a column, from 1; 0: nowhere
+	along(index string) string     // follows a table's name: the index to take, where the database would guess
 	snapshot() *sql.TxOptions
 }
 
@@ -187,6 +188,7 @@ func (d *sqliteDialect) forUpdate() string                { return "" }
 func (d *sqliteDialect) skipLocked() string               { return "" }
 func (d *sqliteDialect) claimLock() string                { return "" }
 func (d *sqliteDialect) cast(kind string) string          { return "CAST(? AS " + kind + ")" }
+func (d *sqliteDialect) position(column string) string    { return "instr(" + column + ", ?)" }
 func (d *sqliteDialect) along(index string) string        { return " INDEXED BY " + index }
 func (d *sqliteDialect) snapshot() *sql.TxOptions         { return &sql.TxOptions{ReadOnly: true} }
 
@@ -300,6 +302,10 @@ func (d *postgresDialect) skipLocked() string   { return " FOR UPDATE OF o SKIP 
 
 // claimLock's number is arbitrary and stays the same for ever.
 func (d *postgresDialect) claimLock() string { return "SELECT pg_advisory_xact_lock(7236832)" }
+
+func (d *postgresDialect) position(column string) string {
+	return "strpos(" + column + ", " + d.cast("TEXT") + ")"
+}
 
 // along says nothing: PostgreSQL knows how often a value occurs.
 func (d *postgresDialect) along(string) string { return "" }

@@ -34,7 +34,10 @@ type Found struct {
 	Hits []Hit         // the newest number first
 	Next ticket.Number // what Before is for the page after it; 0: there is none
 	Cut  bool          // the search ended before the page was full, so as not to take too long
-	None bool          // nothing was searched for
+	// Partial says that some tickets may be missing in between: very many words
+	// begin so, or more was written lately than is looked through.
+	Partial bool
+	None    bool // nothing was searched for
 	// Unread, if not 0, is the number below which tickets are found only in
 	// part, since they were there before there was a search.
 	Unread ticket.Number
@@ -60,6 +63,7 @@ const (
 	mostParts  = 512   // likewise
 	mostRows   = 30000 // of the index that are read
 	mostFresh  = 5000  // rows that are not in the index yet
+	freshBytes = 8 << 20
 	mostOwn    = 20000 // tickets of one person
 )
 
@@ -68,7 +72,7 @@ func (s *Store) Search(ctx context.Context, f SearchFilter) (Found, error) {
 	var found Found
 	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error {
 		var err error
-		found, err = search(ctx, db, f)
+		found, err = search(ctx, db, s.dialect, f)
 		return err
 	})
 	if err != nil {
@@ -82,15 +86,15 @@ func (tx *Tx) Search(f SearchFilter) (Found, error) {
 	if err := tx.flush(); err != nil {
 		return Found{}, err
 	}
-	found, err := search(tx.ctx, tx.db, f)
+	found, err := search(tx.ctx, tx.db, tx.s.dialect, f)
 	if err != nil {
 		return Found{}, fmt.Errorf("search tickets: %w", tx.noted(err))
 	}
 	return found, nil
 }
 
-func search(ctx context.Context, db *gorm.DB, f SearchFilter) (Found, error) {
-	q := &seeker{ctx: ctx, db: db, terms: terms(f.Words), scope: scopeInternal, left: mostRows}
+func search(ctx context.Context, db *gorm.DB, d dialect, f SearchFilter) (Found, error) {
+	q := &seeker{ctx: ctx, db: db, dialect: d, terms: terms(f.Words), scope: scopeInternal, left: mostRows}
 	if len(q.terms) == 0 {
 		return Found{None: true}, nil
 	}
@@ -98,6 +102,7 @@ func search(ctx context.Context, db *gorm.DB, f SearchFilter) (Found, error) {
 		q.involved, q.scope = append(q.involved, shorten(clean(addr))), scopePublic
 	}
 	found, numbers, err := q.numbers(f.Before, limited(f.Limit))
+	found.Partial = q.partial
 	if err != nil || len(numbers) == 0 {
 		return found, err
 	}
@@ -109,11 +114,13 @@ func search(ctx context.Context, db *gorm.DB, f SearchFilter) (Found, error) {
 type seeker struct {
 	ctx      context.Context
 	db       *gorm.DB
+	dialect  dialect
 	terms    []term
 	involved []string
 	scope    int
-	fresh    []freshRow
+	fresh    []freshHit
 	left     int            // rows that may still be read
+	partial  bool           // something was left out
 	common   map[string]int // how many tickets of the newest parts have each word; nil: not counted yet
 }
 
@@ -137,8 +144,7 @@ func (q *seeker) numbers(before ticket.Number, limit int) (found Found, numbers 
 		return found, nil, err
 	}
 	found.Unread = ticket.Number(readBelow(below))
-	q.fresh, err = rowsFor[freshRow](q.ctx, q.db, "SELECT * FROM search_fresh WHERE scope <= ? ORDER BY id DESC LIMIT ?", q.scope, mostFresh)
-	if err != nil {
+	if err := q.readFresh(); err != nil {
 		return found, nil, err
 	}
 	first, last := ends[0]>>partBits, ends[1]>>partBits
@@ -260,8 +266,9 @@ func (q *seeker) with(t term, parts []int64) (has map[int64]*members, floor int6
 	if err != nil {
 		return nil, 0, err
 	}
+	place := slices.Index(q.terms, t)
 	for _, r := range q.fresh {
-		if part := r.Ticket >> partBits; len(parts) > 0 && part >= parts[0] && part <= parts[len(parts)-1] && t.within(string(r.Words)) {
+		if part := r.Ticket >> partBits; len(parts) > 0 && part >= parts[0] && part <= parts[len(parts)-1] && r.Terms&(1<<place) != 0 {
 			if has[part] == nil {
 				has[part] = &members{}
 			}
@@ -270,6 +277,39 @@ func (q *seeker) with(t term, parts []int64) (has map[int64]*members, floor int6
 	}
 	return has, floor, nil
 }
+
+// freshHit says which of the terms stand in a row of search_fresh: the first of
+// them is the lowest bit.
+type freshHit struct{ Ticket, Terms int64 }
+
+// readFresh looks through what is not in the index yet, the newest rows first.
+// The database does it: what does not match is not read into memory.
+func (q *seeker) readFresh() error {
+	sizes, err := rowsFor[freshSize](q.ctx, q.db, "SELECT id, octet_length(words) AS size FROM search_fresh WHERE scope <= ? ORDER BY id DESC LIMIT ?", q.scope, mostFresh+1)
+	if err != nil || len(sizes) == 0 {
+		return err
+	}
+	least, bytes := int64(0), int64(0)
+	for i, r := range sizes {
+		if bytes += r.Size; i == mostFresh || i > 0 && bytes > freshBytes {
+			q.partial = true
+			break
+		}
+		least = r.ID
+	}
+	var terms []string
+	var args []any
+	for i, t := range q.terms {
+		has := fmt.Sprintf("CASE WHEN %s > 0 THEN %d ELSE 0 END", q.dialect.position("words"), 1<<i)
+		terms, args = append(terms, has), append(args, t.inWords())
+	}
+	sum := strings.Join(terms, " + ")
+	q.fresh, err = rowsFor[freshHit](q.ctx, q.db, "SELECT ticket, terms FROM (SELECT ticket, "+sum+" AS terms FROM search_fresh WHERE id >= ? AND scope <= ?) AS candidates "+
+		"WHERE terms > 0", append(args, least, q.scope)...)
+	return err
+}
+
+type freshSize struct{ ID, Size int64 }
 
 type placeRow struct {
 	Part    int64
@@ -291,8 +331,10 @@ func (q *seeker) beginning(t term, parts []int64, take func([]placeRow, error) (
 		from := max(0, len(parts)-partsAtOnce)
 		all, err := look(parts[from:])
 		for i := len(parts) - 1; err == nil && !all && i >= from; i-- {
-			// Of a single part these have to do.
-			_, err = look(parts[i : i+1])
+			// Together they have too many. Of each by itself these have to do.
+			var whole bool
+			whole, err = look(parts[i : i+1])
+			q.partial = q.partial || !whole
 		}
 		if err != nil {
 			return 0, err

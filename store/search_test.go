@@ -572,6 +572,52 @@ func TestSearchAgreesWithAModel(t *testing.T) {
 	})
 }
 
+// TestSearchSaysWhatItLeftOut has more rows than one search looks through.
+func TestSearchSaysWhatItLeftOut(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		first := written(t, s, "aardvark", "old")
+		last := written(t, s, "aardvark", "new")
+		rows := func(n int, words string) {
+			mustWrite(t, s, func(tx *Tx) error {
+				list := make([]freshRow, n)
+				for i := range list {
+					list[i] = freshRow{Ticket: int64(last), Words: text(words)}
+				}
+				return insert(tx, &list)
+			})
+		}
+		look := func(when, q string, partial bool, want ...ticket.Number) {
+			t.Helper()
+			f := searched(t, s, SearchFilter{Words: q})
+			if got := numbersOf(f); f.Partial != partial || !slices.Equal(got, want) {
+				t.Errorf("%s: %q finds %v, in part: %t; want %v, %t", when, q, got, f.Partial, want, partial)
+			}
+		}
+		look("two rows", "aardvark", false, last, first)
+		rows(mostFresh-2, " aardvark ")
+		look("as many rows as it looks through", "aardvark", false, last, first)
+		rows(1, " aardvark ")
+		look("one row more", "aardvark", true, last)
+		indexAll(t, s, 10)
+		look("indexed", "aardvark", false, last, first)
+		rows(3, " z"+strings.Repeat("x", freshBytes/3)+" aardvark ")
+		rows(1, " needle ")
+		look("few long rows", "needle", true, last)
+		mustWrite(t, s, func(tx *Tx) error {
+			many := make([]wordRow, mostRows)
+			for i := range many {
+				m := members{}
+				m.put(int(last) % partSize)
+				many[i] = wordRow{Part: int64(last) >> partBits, Word: fmt.Sprintf("b%06d", i), Tickets: m.packed()}
+			}
+			return errors.Join(tx.exec("DELETE FROM search_fresh"), insert(tx, &many))
+		})
+		look("many words", "b0*", true, last)
+		look("many words", "b00001*", false, last)
+	})
+}
+
 func TestSearchShowsWhereTheWordsStand(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {
@@ -625,7 +671,7 @@ func FuzzSearchFindsItsOwnText(f *testing.F) {
 			return
 		}
 		for _, w := range terms(s) {
-			if !w.within(words) {
+			if !strings.Contains(words, w.inWords()) {
 				t.Errorf("%q is not found by its own word %+v; it has %s", s, w, words)
 			}
 		}

@@ -289,12 +289,13 @@ func (t term) matches(word string) bool {
 	return word == t.text || t.beginning && strings.HasPrefix(word, t.text)
 }
 
-// within says whether a list of words, each between spaces, has the term.
-func (t term) within(words string) bool {
+// inWords is what stands in a list of words, each between spaces, that has the
+// term.
+func (t term) inWords() string {
 	if t.beginning {
-		return strings.Contains(words, " "+t.text)
+		return " " + t.text
 	}
-	return strings.Contains(words, " "+t.text+" ")
+	return " " + t.text + " "
 }
 
 // terms reads what somebody searches for. A word with a star behind it is a

@@ -137,7 +137,10 @@ func (w *work) findTickets(words string, some *string) ([]mailout.Section, error
 	for _, h := range found.Hits {
 		s.Lines = append(s.Lines, w.ticketLine(h.Ticket, true))
 	}
-	if found.Next != 0 {
+	if found.Partial {
+		s.Lines = append(s.Lines, "… and perhaps others: search for longer words, or again in a minute")
+	}
+	if found.Next != 0 || found.Unread != 0 {
 		s.Lines = append(s.Lines, "… and perhaps more, older ones")
 	}
 	if len(found.Hits) > 0 {

@@ -122,7 +122,7 @@ func (m *memory) Search(_ context.Context, f store.SearchFilter) (store.Found, e
 		found.Hits = append(found.Hits, hit)
 	}
 	if m.unread != 0 {
-		found.Cut, found.Next = true, 1001
+		found.Cut, found.Partial, found.Next = true, true, 1001
 	}
 	return found, m.fault()
 }

@@ -160,6 +160,7 @@ var german = &language{
 		like(`The last (\d+) days`, "Die letzten $1 Tage"),
 		like(`(\d+) (critical|high|medium|low|open), (.+)`, "$1 ${2!}, ${3!}"),
 		like(`Tickets before (.+) are still being read: until that is done they are not all found\.`, "Tickets vor $1 werden noch gelesen: Bis dahin werden sie nicht alle gefunden."),
+		like(`Some tickets may be missing here: .+`, "Hier fehlen vielleicht Tickets: Zu viele Wörter beginnen so, oder gerade ist sehr viel eingegangen. Suchen Sie nach längeren Wörtern oder in einer Minute noch einmal."),
 		like(`Tickets, (.+)`, "Tickets, ${1!}"),
 		like(`Assigned to (.+)`, "Zugewiesen an $1"),
 		like(`From (.+@.+)`, "Von $1"),

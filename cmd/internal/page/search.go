@@ -25,6 +25,7 @@ type search struct {
 	Newest string // address of the first page, when this is a later one
 	Older  string // address of the next page
 	Looked bool   // the search was cut short
+	Partly bool   // or left something out
 	Unread ticket.Number
 	Save   string // address of all of it as CSV
 }
@@ -68,7 +69,7 @@ func (p *page) search(r *http.Request, now time.Time) (made, error) {
 		}
 		s.Rows = append(s.Rows, foundRow{ticketRow: p.ticketRow(h.Ticket, now), Number: h.Ticket.Number, Note: h.Note, Excerpt: h.Excerpt})
 	}
-	s.None, s.Looked, s.Unread = found.None && named == nil, found.Cut, found.Unread
+	s.None, s.Looked, s.Partly, s.Unread = found.None && named == nil, found.Cut, found.Partial, found.Unread
 	here := with("/search", "q", s.Query)
 	if f.Before != 0 {
 		s.Newest = here
