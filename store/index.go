@@ -242,8 +242,12 @@ func (c *changes) put(n int64, scope int, word string) {
 	c.puts[key] = append(c.puts[key], int(n%partSize))
 }
 
-// mostFreshWords bounds what one Index takes of what is fresh.
-const mostFreshWords = 40000
+// Bounds of one Index.
+const (
+	mostFreshWords = 40000  // that it takes of what is fresh
+	mostOldWords   = 500000 // that it takes of tickets from before there was a search
+	textsAtOnce    = 50     // tickets or entries that are read at once
+)
 
 // Index makes one step towards an index that has everything: it moves what was
 // written lately into the words' rows or, when there is none of that, reads
@@ -359,7 +363,7 @@ func (tx *Tx) indexFresh(c *changes) (n int, full bool, err error) {
 
 // drop takes a ticket from the words that it has no more.
 func (tx *Tx) drop(c *changes, n int64, gone wordSet) error {
-	has, err := tx.wordsOf([]int64{n})
+	has, err := tx.wordsOf(n, n)
 	if err != nil {
 		return err
 	}
@@ -374,33 +378,40 @@ func (tx *Tx) drop(c *changes, n int64, gone wordSet) error {
 	return nil
 }
 
-// indexBelow reads tickets that were there before. It gives the number below
-// which there are more; 0: none.
+// indexBelow reads tickets that were there before, most of them or as many as
+// have mostOldWords. It gives the number below which there are more; 0: none.
 func (tx *Tx) indexBelow(c *changes, below int64, most int) (int64, error) {
 	numbers, err := find[int64](tx, "SELECT number FROM tickets WHERE number < ? ORDER BY number DESC LIMIT ?", below, most)
 	if err != nil {
 		return 0, err
 	}
-	for chunk := range slices.Chunk(numbers, batchRows) {
-		has, err := tx.wordsOf(chunk)
+	below = 0
+	if len(numbers) == most {
+		below = numbers[len(numbers)-1]
+	}
+	words := 0
+	for chunk := range slices.Chunk(numbers, textsAtOnce) {
+		if words > mostOldWords {
+			below = chunk[0] + 1
+			break
+		}
+		has, err := tx.wordsOf(chunk[len(chunk)-1], chunk[0])
 		if err != nil {
 			return 0, err
 		}
 		for key, set := range has {
+			words += len(set)
 			for w := range set {
 				c.put(int64(key.ticket), key.scope, w)
 			}
 		}
 	}
-	below = 0
-	if len(numbers) == most {
-		below = numbers[len(numbers)-1]
-	}
 	return below, tx.exec("UPDATE facts SET value = ? WHERE name = ?", blob(strconv.FormatInt(below, 10)), short("search"))
 }
 
-// wordsOf reads all that tickets are found by.
-func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
+// wordsOf reads all that the tickets from one number to another are found by,
+// some texts at a time: there may be many on a ticket, and each may be long.
+func (tx *Tx) wordsOf(from, to int64) (map[freshKey]wordSet, error) {
 	has := map[freshKey]wordSet{}
 	add := func(n int64, scope int, texts ...string) {
 		set := wordSet{}
@@ -413,14 +424,14 @@ func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
 		Number                            int64
 		Subject, Requester, RequesterName string
 	}
-	heads, err := find[head](tx, "SELECT number, subject, requester, requester_name FROM tickets WHERE number IN ?", numbers)
+	heads, err := find[head](tx, "SELECT number, substr(subject, 1, ?) AS subject, requester, requester_name FROM tickets WHERE number >= ? AND number <= ?", maxText, from, to)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range heads {
 		add(h.Number, scopePublic, ticket.Number(h.Number).String(), h.Subject, h.Requester, h.RequesterName)
 	}
-	people, err := find[participantRow](tx, "SELECT * FROM participants WHERE ticket IN ?", numbers)
+	people, err := find[participantRow](tx, "SELECT * FROM participants WHERE ticket >= ? AND ticket <= ?", from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -428,19 +439,25 @@ func (tx *Tx) wordsOf(numbers []int64) (map[freshKey]wordSet, error) {
 		add(p.Ticket, scopePublic, string(p.Addr), string(p.Name))
 	}
 	type part struct {
-		Ticket                                                      int64
+		Ticket, Seq                                                 int64
 		Visibility, Author, AuthorName, Body, FullBody, Attachments text
 	}
-	entries, err := find[part](tx, "SELECT ticket, visibility, author, author_name, body, full_body, attachments FROM entries WHERE ticket IN ?", numbers)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		for scope, texts := range entryTexts(scopeOf(string(e.Visibility)), string(e.Author), string(e.AuthorName), string(e.Body), string(e.FullBody), e.Attachments.bytes()) {
-			add(e.Ticket, scope, texts...)
+	for last := (part{Ticket: from}); ; {
+		entries, err := find[part](tx, "SELECT ticket, seq, visibility, author, author_name, substr(body, 1, ?) AS body, substr(full_body, 1, ?) AS full_body, attachments "+
+			"FROM entries WHERE (ticket, seq) > (?, ?) AND ticket <= ? ORDER BY ticket, seq LIMIT ?", maxText, maxText, last.Ticket, last.Seq, to, textsAtOnce)
+		if err != nil {
+			return nil, err
 		}
+		for _, e := range entries {
+			for scope, texts := range entryTexts(scopeOf(string(e.Visibility)), string(e.Author), string(e.AuthorName), string(e.Body), string(e.FullBody), e.Attachments.bytes()) {
+				add(e.Ticket, scope, texts...)
+			}
+		}
+		if len(entries) < textsAtOnce {
+			return has, nil
+		}
+		last = entries[len(entries)-1]
 	}
-	return has, nil
 }
 
 // apply writes the changes, in the order of the rows.

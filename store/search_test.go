@@ -572,6 +572,60 @@ func TestSearchAgreesWithAModel(t *testing.T) {
 	})
 }
 
+// TestSearchReadsAllOfALongTicket has more entries on a ticket, and more words
+// on all, than are read at once.
+func TestSearchReadsAllOfALongTicket(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		long := written(t, s, "first words", "text")
+		mustWrite(t, s, func(tx *Tx) error {
+			for i := range 2*textsAtOnce + 7 {
+				if err := tx.AddEntry(workNote(long, fmt.Sprintf("note%d", i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var b strings.Builder
+		for j := range maxWords {
+			fmt.Fprintf(&b, " w%d", j)
+		}
+		for range 2*textsAtOnce + 3 {
+			written(t, s, "many", b.String())
+		}
+		mustWrite(t, s, func(tx *Tx) error {
+			return errors.Join(tx.exec("DELETE FROM search_fresh"),
+				tx.exec("UPDATE facts SET value = ? WHERE name = 'search'", blob("1000000")))
+		})
+		if steps := indexAll(t, s, 4096); steps < 2 {
+			t.Errorf("%d words in one step", maxWords*2*textsAtOnce)
+		}
+		for _, w := range []string{"note0", fmt.Sprint("note", textsAtOnce), fmt.Sprint("note", 2*textsAtOnce+6), "first"} {
+			if got := numbersOf(searched(t, s, SearchFilter{Words: `"` + w + `"`})); !slices.Equal(got, []ticket.Number{long}) {
+				t.Errorf("%s finds %v, want %v", w, got, long)
+			}
+		}
+		if f := searched(t, s, SearchFilter{Words: "many", Limit: 500}); len(f.Hits) != 2*textsAtOnce+3 || f.Unread != 0 {
+			t.Errorf("many finds %d, unread below %d", len(f.Hits), f.Unread)
+		}
+		// A subject that changes drops only the words that stand nowhere else.
+		mustWrite(t, s, func(tx *Tx) error {
+			one, err := tx.Ticket(long)
+			if err == nil {
+				one.Subject = "words"
+			}
+			return err
+		})
+		indexAll(t, s, 10)
+		if got := numbersOf(searched(t, s, SearchFilter{Words: "first"})); len(got) != 0 {
+			t.Errorf("first finds %v, want nothing", got)
+		}
+		if got := numbersOf(searched(t, s, SearchFilter{Words: fmt.Sprint("note", 2*textsAtOnce+6)})); len(got) != 1 {
+			t.Errorf("the last note is found no more")
+		}
+	})
+}
+
 // TestSearchSaysWhatItLeftOut has more rows than one search looks through.
 func TestSearchSaysWhatItLeftOut(t *testing.T) {
 	t.Parallel()
