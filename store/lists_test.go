@@ -400,7 +400,7 @@ func TestALongTicketIsShownInParts(t *testing.T) {
 		var mark Mark
 		parts, nextEntry, nextEvent := 0, 0, 0
 		for first := true; first || mark != (Mark{}); first = false {
-			d, err := s.ShowPart(t.Context(), n, mark)
+			d, err := s.ShowPart(t.Context(), n, mark, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -434,6 +434,61 @@ func TestALongTicketIsShownInParts(t *testing.T) {
 	})
 }
 
+// TestPartsForARequesterTellNothingOfTheRest has much that is hidden before,
+// between and after what is not.
+func TestPartsForARequesterTellNothingOfTheRest(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		n := newTicket(t, s).Number
+		mustWrite(t, s, func(tx *Tx) error {
+			for i := range 3 * partMoments {
+				e := Entry{Ticket: n, Kind: "note", Visibility: "internal", Text: "hidden"}
+				if i >= partMoments && i%2 == 0 && i < 3*partMoments-partMoments/2 {
+					e.Kind, e.Visibility, e.Text = "message", "public", fmt.Sprint("message ", i)
+				}
+				if err := tx.AddEntry(e); err != nil {
+					return err
+				}
+				what := "priority"
+				if i%3 == 0 {
+					what = "status"
+				}
+				if err := tx.AddEvent(Event{Ticket: n, What: what}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		entries, events, parts := 0, 0, 0
+		var mark Mark
+		for first := true; first || mark != (Mark{}); first = false {
+			d, err := s.ShowPart(t.Context(), n, mark, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Entries)+len(d.Events) == 0 {
+				t.Error("a part has nothing")
+			}
+			for _, e := range d.Entries {
+				if e.Visibility != "public" {
+					t.Fatalf("got %+v", e)
+				}
+			}
+			for _, e := range d.Events {
+				if e.What != "status" && e.What != "created" {
+					t.Fatalf("got %+v", e)
+				}
+			}
+			entries, events, mark = entries+len(d.Entries), events+len(d.Events), d.Earlier
+			parts++
+		}
+		wantEntries, wantEvents := 3*partMoments/4, partMoments
+		if made := events - wantEvents; entries != wantEntries || made != 0 && made != 1 || parts != (entries+events+partMoments-1)/partMoments {
+			t.Errorf("got %d entries and %d events in %d parts, want %d and %d", entries, events, parts, wantEntries, wantEvents)
+		}
+	})
+}
+
 func TestAPartOfATicketHoldsNoMoreTextThanAPageShould(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {
@@ -450,7 +505,7 @@ func TestAPartOfATicketHoldsNoMoreTextThanAPageShould(t *testing.T) {
 		var mark Mark
 		var got []int
 		for first := true; first || mark != (Mark{}); first = false {
-			d, err := s.ShowPart(t.Context(), n, mark)
+			d, err := s.ShowPart(t.Context(), n, mark, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -460,11 +515,11 @@ func TestAPartOfATicketHoldsNoMoreTextThanAPageShould(t *testing.T) {
 		if diff := cmp.Diff([]int{1, 1, 2, 2}, got); diff != "" {
 			t.Errorf("entries of each part (-want +got):\n%s", diff)
 		}
-		if _, err := s.ShowPart(t.Context(), 9999, Mark{}); !errors.Is(err, ErrNotFound) {
+		if _, err := s.ShowPart(t.Context(), 9999, Mark{}, false); !errors.Is(err, ErrNotFound) {
 			t.Errorf("no such ticket: %v", err)
 		}
 		for mark, want := range map[Mark]int{{1, 1}: 0, {0, 5}: 0, {-5, -5}: 0, {2, 0}: 1, {1 << 60, 1 << 60}: 1} {
-			if d, err := s.ShowPart(t.Context(), n, mark); err != nil || len(d.Entries) != want {
+			if d, err := s.ShowPart(t.Context(), n, mark, false); err != nil || len(d.Entries) != want {
 				t.Errorf("%v: got %d entries, want %d; %v", mark, len(d.Entries), want, err)
 			}
 		}

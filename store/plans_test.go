@@ -64,7 +64,8 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 	}
 	try(s.Overview(ctx, s.now()))
 	try(s.Show(ctx, 1001))
-	try(s.ShowPart(ctx, 1001, Mark{}))
+	try(s.ShowPart(ctx, 1001, Mark{}, false))
+	try(s.ShowPart(ctx, 1001, Mark{}, true))
 	try(s.Pending(ctx, in.Mailbox, 1, []uint32{1}))
 	try(s.IntakeByID(ctx, 1))
 	try(s.Raw(ctx, make([]byte, 32)))

@@ -48,14 +48,16 @@ const (
 
 // ShowPart gives a ticket with one part of its timeline, the newest one or that
 // before a mark, oldest first; ErrNotFound if there is no such ticket. Going
-// from mark to mark, all entries and events are met once.
-func (s *Store) ShowPart(ctx context.Context, n ticket.Number, before Mark) (Detail, error) {
+// from mark to mark, all entries and events are met once. With public set, these
+// are what its requester may see: public entries, that it was opened, and its
+// statuses.
+func (s *Store) ShowPart(ctx context.Context, n ticket.Number, before Mark, public bool) (Detail, error) {
 	var d Detail
 	err := s.snapshot(ctx, s.limits.read, func(ctx context.Context, db *gorm.DB) error {
 		if err := d.fill(ctx, db, int64(n), partOutbox); err != nil {
 			return err
 		}
-		return d.fillPart(ctx, db, int64(n), before)
+		return d.fillPart(ctx, db, int64(n), before, public)
 	})
 	if err != nil {
 		return Detail{}, fmt.Errorf("show a part of ticket %d: %w", n, err)
@@ -65,7 +67,11 @@ func (s *Store) ShowPart(ctx context.Context, n ticket.Number, before Mark) (Det
 
 // fillPart takes from the ends of both lists whichever is newer, until there is
 // enough. The texts are read only then.
-func (d *Detail) fillPart(ctx context.Context, db *gorm.DB, n int64, before Mark) error {
+func (d *Detail) fillPart(ctx context.Context, db *gorm.DB, n int64, before Mark, public bool) error {
+	written, happened := "", ""
+	if public {
+		written, happened = " AND visibility = 'public'", " AND what IN ('created', 'status')"
+	}
 	end := Mark{d.Ticket.Entries + 1, d.Ticket.Events + 1}
 	if before == (Mark{}) {
 		before = end
@@ -76,11 +82,11 @@ func (d *Detail) fillPart(ctx context.Context, db *gorm.DB, n int64, before Mark
 		At        stamp
 	}
 	heads, err := rowsFor[head](ctx, db, "SELECT seq, at, octet_length(body) + octet_length(full_body) + octet_length(blocks) + octet_length(attachments) AS size "+
-		"FROM entries WHERE ticket = ? AND seq < ? ORDER BY seq DESC LIMIT ?", n, before.Entry, partMoments)
+		"FROM entries WHERE ticket = ? AND seq < ?"+written+" ORDER BY seq DESC LIMIT ?", n, before.Entry, partMoments+1)
 	if err != nil {
 		return err
 	}
-	events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? AND seq < ? ORDER BY seq DESC LIMIT ?", n, before.Event, partMoments)
+	events, err := rowsFor[eventRow](ctx, db, "SELECT * FROM events WHERE chain = ? AND seq < ?"+happened+" ORDER BY seq DESC LIMIT ?", n, before.Event, partMoments+1)
 	if err != nil {
 		return err
 	}
@@ -103,13 +109,13 @@ func (d *Detail) fillPart(ctx context.Context, db *gorm.DB, n int64, before Mark
 	if j > 0 {
 		mark.Event = int(events[j-1].Seq)
 	}
-	entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+	entries, err := rowsFor[entryRow](ctx, db, "SELECT * FROM entries WHERE ticket = ? AND seq >= ? AND seq < ?"+written+" ORDER BY seq DESC LIMIT ?",
 		n, mark.Entry, before.Entry, partMoments)
 	if err != nil {
 		return err
 	}
 	d.timeline(entries, events[:j])
-	if mark.Entry > 1 || mark.Event > 1 {
+	if i < len(heads) || j < len(events) {
 		d.Earlier = mark
 	}
 	return nil

@@ -71,7 +71,7 @@ func (m *memory) involves(t store.Ticket, addrs []string) bool {
 		slices.ContainsFunc(m.details[t.Number].Participants, func(p store.Participant) bool { return slices.Contains(addrs, p.Addr) })
 }
 
-func (m *memory) ShowPart(_ context.Context, n ticket.Number, _ store.Mark) (store.Detail, error) {
+func (m *memory) ShowPart(_ context.Context, n ticket.Number, _ store.Mark, _ bool) (store.Detail, error) {
 	if err := m.fault(); err != nil {
 		return store.Detail{}, err
 	}

@@ -72,7 +72,7 @@ func (p *page) maySee(ctx context.Context, v viewer, e store.Entry) error {
 	if e.Visibility != "public" {
 		return errNotFound
 	}
-	d, err := p.source.ShowPart(ctx, e.Ticket, store.Mark{})
+	d, err := p.source.ShowPart(ctx, e.Ticket, store.Mark{}, true)
 	if err != nil {
 		return fmt.Errorf("read ticket %s: %w", e.Ticket, err)
 	}

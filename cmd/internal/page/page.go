@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/cipher"
 	"errors"
 	"fmt"
 	"html/template"
@@ -35,7 +36,7 @@ import (
 type Source interface {
 	Overview(ctx context.Context, now time.Time) (store.Overview, error)
 	ListTickets(ctx context.Context, f store.TicketFilter) ([]store.Ticket, error)
-	ShowPart(ctx context.Context, n ticket.Number, before store.Mark) (store.Detail, error)
+	ShowPart(ctx context.Context, n ticket.Number, before store.Mark, public bool) (store.Detail, error)
 	Search(ctx context.Context, f store.SearchFilter) (store.Found, error)
 	ListIntakes(ctx context.Context, f store.IntakeFilter) ([]store.Intake, error)
 	IntakeByID(ctx context.Context, id int64) (store.Intake, error)
@@ -113,6 +114,7 @@ type page struct {
 	source     Source
 	people     People
 	key        []byte
+	seal       cipher.AEAD // of what pages name without telling
 	url        string
 	send       func(Letter)
 	desk       Actions
@@ -217,6 +219,9 @@ func newPage(o Options) (*page, error) {
 		p.hosts[name] = true
 	}
 	if err := errors.Join(complaints...); err != nil {
+		return nil, err
+	}
+	if p.seal, err = sealing(p.key); err != nil {
 		return nil, err
 	}
 	if err := p.load(); err != nil {

@@ -2,6 +2,11 @@ package page
 
 import (
 	"cmp"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,15 +109,15 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 	if !ok {
 		return made{}, errNotFound
 	}
-	before, ok := readMark(r.URL.Query().Get("earlier"))
+	me := viewerOf(r)
+	before, ok := p.openMark(r.URL.Query().Get("earlier"), n, me)
 	if !ok {
 		return made{}, errNotFound
 	}
-	d, err := p.source.ShowPart(r.Context(), n, before)
+	d, err := p.source.ShowPart(r.Context(), n, before, !me.Technician())
 	if err != nil {
 		return made{}, fmt.Errorf("read ticket %s: %w", n, err)
 	}
-	me := viewerOf(r)
 	if !me.Technician() {
 		if d, ok = p.theirs(d, me); !ok {
 			return made{}, errNotFound
@@ -132,11 +137,13 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 		v.Newest = self
 	}
 	if d.Earlier != (store.Mark{}) {
-		v.Earlier = fmt.Sprintf("%s?earlier=%d-%d", self, d.Earlier.Entry, d.Earlier.Event)
+		v.Earlier = with(self, "earlier", p.sealMark(d.Earlier, n, me))
 	}
 	if !v.Inside {
 		for i := range v.Timeline { // a technician's mail may hold work notes too
 			v.Timeline[i].MailHref, v.Timeline[i].RawHref = "", ""
+			// Nor is to be told by gaps in its numbers what there is besides.
+			v.Timeline[i].Anchor = fmt.Sprintf("part-%d", i+1)
 		}
 	}
 	for _, a := range d.Participants {
@@ -180,6 +187,47 @@ func readMark(s string) (store.Mark, bool) {
 	a, ok := rowID(entry)
 	b, also := rowID(event)
 	return store.Mark{Entry: int(a), Event: int(b)}, ok && also && a <= math.MaxInt32 && b <= math.MaxInt32
+}
+
+// sealMark is how an address of the page names a mark. To requesters it tells
+// nothing: from its numbers could be seen how much is hidden from them.
+func (p *page) sealMark(m store.Mark, n ticket.Number, v viewer) string {
+	s := fmt.Sprintf("%d-%d", m.Entry, m.Event)
+	if v.Technician() {
+		return s
+	}
+	return base64.RawURLEncoding.EncodeToString(p.seal.Seal(nil, nil, []byte(s), []byte(n.String())))
+}
+
+// openMark reads what sealMark gave; no text is the zero mark.
+func (p *page) openMark(s string, n ticket.Number, v viewer) (store.Mark, bool) {
+	if s == "" || v.Technician() {
+		return readMark(s)
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return store.Mark{}, false
+	}
+	opened, err := p.seal.Open(nil, nil, sealed, []byte(n.String()))
+	if err != nil {
+		return store.Mark{}, false
+	}
+	return readMark(string(opened))
+}
+
+// sealing is a cipher under a key of its own, made from the page's.
+func sealing(key []byte) (cipher.AEAD, error) {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("page marks"))
+	block, err := aes.NewCipher(mac.Sum(nil))
+	if err != nil {
+		return nil, fmt.Errorf("make the page's cipher: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("make the page's cipher: %w", err)
+	}
+	return aead, nil
 }
 
 // hasPart says whether somebody has opened a ticket or takes part in it, under
