@@ -2,12 +2,18 @@ package page
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 	"unicode"
+
+	"golang.org/x/sync/semaphore"
 
 	"deskd/store"
 )
@@ -82,26 +88,103 @@ func (p *page) maySee(ctx context.Context, v viewer, e store.Entry) error {
 	return nil
 }
 
+// Bounds of downloads (P4).
+const (
+	mostLoads   = 2         // raw mails that are read at once
+	mostSending = 128 << 20 // bytes of files on their way
+	sendPiece   = 64 << 10
+	pieceLimit  = 10 * time.Second // in which a piece has to go out
+	sendLimit   = 10 * time.Minute // and all of them
+)
+
+// downloads keeps few files in memory at once. Each person has one download at
+// a time, so that slow ones of somebody hold up nobody else.
+type downloads struct {
+	reading, sending *semaphore.Weighted
+
+	mu     sync.Mutex
+	people map[string]*turn
+}
+
+// turn is one person's.
+type turn struct {
+	*semaphore.Weighted
+	wanted int // by so many requests
+}
+
+func newDownloads() *downloads {
+	return &downloads{reading: semaphore.NewWeighted(mostLoads), sending: semaphore.NewWeighted(mostSending), people: map[string]*turn{}}
+}
+
+// turn waits until somebody has no other download, or ctx ends.
+func (d *downloads) turn(ctx context.Context, who string) (done func(), err error) {
+	d.mu.Lock()
+	t := d.people[who]
+	if t == nil {
+		t = &turn{Weighted: semaphore.NewWeighted(1)}
+		d.people[who] = t
+	}
+	t.wanted++
+	d.mu.Unlock()
+	leave := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if t.wanted--; t.wanted == 0 {
+			delete(d.people, who)
+		}
+	}
+	if err := t.Acquire(ctx, 1); err != nil {
+		leave()
+		return nil, fmt.Errorf("wait for another download: %w", err)
+	}
+	return func() { t.Release(1); leave() }, nil
+}
+
+// load reads a file when it is its turn, and waits until there is room for it.
+// free gives the room back.
+func (d *downloads) load(ctx context.Context, read func(ctx context.Context) ([]byte, string, error)) (data []byte, name string, free func(), err error) {
+	if err := d.reading.Acquire(ctx, 1); err != nil {
+		return nil, "", nil, fmt.Errorf("wait for other downloads: %w", errBusy)
+	}
+	defer d.reading.Release(1)
+	data, name, err = read(ctx)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	size := min(int64(len(data)), mostSending)
+	if err := d.sending.Acquire(ctx, size); err != nil {
+		return nil, "", nil, fmt.Errorf("wait for other downloads: %w", errBusy)
+	}
+	return data, name, func() { d.sending.Release(size) }, nil
+}
+
+var errBusy = errors.New("too many downloads")
+
 // download sends bytes that came in by mail so that no browser takes them
-// for a page of ours (T38). Few are held in memory at once; the others wait.
+// for a page of ours (T38).
 func (p *page) download(w http.ResponseWriter, r *http.Request, read func(ctx context.Context) (data []byte, name string, err error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), readLimit)
 	defer cancel()
-	select {
-	case p.downloads <- struct{}{}:
-		defer func() { <-p.downloads }()
-	case <-ctx.Done():
-		p.problem(w, r, problem{
-			Code: http.StatusServiceUnavailable, Headline: "Too many downloads at once",
-			Text: "Others are being served. Try again in a moment.",
-		})
+	busy := problem{
+		Code: http.StatusServiceUnavailable, Headline: "Too many downloads at once",
+		Text: "Others are being served. Try again in a moment.",
+	}
+	done, err := p.downloads.turn(ctx, viewerOf(r).Addr)
+	if err != nil {
+		p.problem(w, r, busy)
 		return
 	}
-	data, name, err := read(ctx)
-	if err != nil {
+	defer done()
+	data, name, free, err := p.downloads.load(ctx, read)
+	switch {
+	case errors.Is(err, errBusy):
+		p.problem(w, r, busy)
+		return
+	case err != nil:
 		p.fail(w, r, err)
 		return
 	}
+	defer free()
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", disposition(name))
@@ -109,7 +192,24 @@ func (p *page) download(w http.ResponseWriter, r *http.Request, read func(ctx co
 	h.Set("Content-Length", strconv.Itoa(len(data)))
 	h.Set("Cache-Control", "no-store")
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(data)
+		sendSlowly(w, data)
+	}
+}
+
+// sendSlowly sends a file over a line that may be slow, but has to move.
+func sendSlowly(w http.ResponseWriter, data []byte) {
+	line := http.NewResponseController(w)
+	end := time.Now().Add(sendLimit)
+	for piece := range slices.Chunk(data, sendPiece) {
+		next := time.Now().Add(pieceLimit)
+		if next.After(end) {
+			next = end
+		}
+		// Where no deadline can be set, the server's own holds.
+		_ = line.SetWriteDeadline(next)
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
 	}
 }
 

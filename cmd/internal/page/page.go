@@ -140,14 +140,13 @@ type page struct {
 	proxies             []netip.Prefix
 	userHeader          string
 
-	downloads chan struct{} // one token for each raw mail in memory (P4)
+	downloads *downloads
 	panics    atomic.Int64
 	watchers  *watchers
 }
 
 const (
 	readLimit    = 15 * time.Second // for all a page reads
-	mostLoads    = 2                // raw mails held in memory at once
 	rowsPerPage  = 50
 	everything   = "all" // slug of the queue of all teams
 	contentHTML  = "text/html; charset=utf-8"
@@ -181,7 +180,7 @@ func newPage(o Options) (*page, error) {
 		now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
 		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment,
 		state: mailflow.Reader{Source: o.Source, Held: o.Held, Kept: o.Kept},
-		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: make(chan struct{}, mostLoads),
+		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: newDownloads(),
 	}
 	if o.Source != nil {
 		p.watchers = &watchers{pulse: o.Source.Pulse, every: lookEvery}

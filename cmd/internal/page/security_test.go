@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -407,17 +408,19 @@ func TestT38_DownloadsWaitForEachOther(t *testing.T) {
 		h.ServeHTTP(w, r)
 		done <- w.Code
 	}
-	for range mostLoads {
-		go ask(asked("GET", "/attachment/71/2", admin, nil))
+	for i := range mostLoads {
+		go ask(asked("GET", "/attachment/71/2", []string{admin, "nadia@example.org"}[i], nil))
 	}
 	for range mostLoads {
 		<-begun
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // it has waited long enough
-	go ask(asked("GET", "/attachment/71/2", admin, nil).WithContext(ctx))
-	if got := <-done; got != http.StatusServiceUnavailable {
-		t.Errorf("one download too many: got %d, want 503", got)
+	for _, who := range []string{admin, "juergen@example.org"} {
+		go ask(asked("GET", "/attachment/71/2", who, nil).WithContext(ctx))
+		if got := <-done; got != http.StatusServiceUnavailable {
+			t.Errorf("one download too many, of %s: got %d, want 503", who, got)
+		}
 	}
 	close(release)
 	for range mostLoads {
@@ -428,6 +431,41 @@ func TestT38_DownloadsWaitForEachOther(t *testing.T) {
 	if len(begun) != 0 {
 		t.Error("more mails were read at once than is allowed")
 	}
+}
+
+// stalled is a line that takes nothing until it is released.
+type stalled struct {
+	http.ResponseWriter
+	begun, release chan struct{}
+}
+
+func (s *stalled) Write(b []byte) (int, error) {
+	s.begun <- struct{}{}
+	<-s.release
+	return s.ResponseWriter.Write(b)
+}
+
+func TestT38_SlowDownloadsOfSomebodyHoldUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	o := options(busy())
+	o.Attachment = func([]byte, string) ([]byte, triage.Attachment, error) {
+		return make([]byte, 3*sendPiece), triage.Attachment{}, nil
+	}
+	h := open(t, o)
+	var wg sync.WaitGroup
+	begun, release := make(chan struct{}, 100), make(chan struct{})
+	for range 2 * mostLoads {
+		slow := &stalled{httptest.NewRecorder(), begun, release}
+		wg.Go(func() { h.ServeHTTP(slow, asked("GET", "/attachment/71/2", "juergen@example.org", nil)) })
+	}
+	<-begun
+	for range 2 * mostLoads {
+		if w := answer(h, asked("GET", "/attachment/71/2", admin, nil)); w.Code != http.StatusOK || w.Body.Len() != 3*sendPiece {
+			t.Errorf("somebody else: got %d and %d bytes", w.Code, w.Body.Len())
+		}
+	}
+	close(release)
+	wg.Wait()
 }
 
 func TestT39_OnlyKnownHostsAreAnswered(t *testing.T) {
