@@ -268,13 +268,10 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 			list = append(list, c)
 		}
 	}
-	text, own := cmds.Text, OwnText(cmds.Blocks)
+	text, own, aside := cmds.Text, OwnText(cmds.Blocks), ""
 	if theirs != "" { // the words of who has the trouble are what counts
+		aside, text = strings.TrimSpace(own), theirs
 		own = strings.TrimSpace(own + "\n" + theirs)
-		if text = strings.TrimSpace(OwnText(cmds.Blocks)); text != "" {
-			text += "\n\n"
-		}
-		text += theirs
 	}
 	r.openWith(m, d, "new-request", own)
 	if d.Open == nil {
@@ -285,7 +282,7 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 		d.Notes = append(d.Notes, fmt.Sprintf("opened by %s for %s", d.Sender.Address, requester.Addr))
 		d.Reason = "opened-for"
 	}
-	d.Write.Text = text
+	d.Write.Text, d.Write.Aside = text, aside
 	f := Facts{
 		Mailbox: k.Mailbox, Subject: d.Open.Subject, Status: ticket.Open, Priority: d.Open.Priority, Team: d.Open.Team,
 		Assignee: d.Open.Assignee, Requester: lowerASCII(d.Open.Requester.Addr),

@@ -134,6 +134,7 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 		{"Bob's screen", "for: bob@example.com\nresolved\nI have changed the cable.", "new_ticket opened-for, message, open→resolved, tell acknowledge, tell notify team, tell transcript, for bob@example.com"},
 		{"Bob's screen", "merge 1042\nIt is dark.", `new_ticket new-request, message, tell acknowledge, tell notify team, tell error, for noah@example.com, ERROR merge 1042: "merge" is about a ticket that is there already`},
 		{"Fwd: printer", "---------- Forwarded message ---------\nFrom: Bob Weber <bob@example.com>\nDate: Mon, Nov 23, 2026 at 9:00 AM\nSubject: printer\nTo: Noah <noah@example.com>\n\nIt does not print.", "new_ticket opened-for, message, tell acknowledge, tell notify team, for bob@example.com"},
+		{"Fwd: printer", "Bob again. Be nice.\n\n---------- Forwarded message ---------\nFrom: Bob Weber <bob@example.com>\nSubject: printer\n\nIt does not print.", "new_ticket opened-for, message, aside, tell acknowledge, tell notify team, for bob@example.com"},
 		{"WG: Drucker", "team desktop\n\n-----Ursprüngliche Nachricht-----\nVon: Bob Weber <bob@example.com>\nGesendet: Montag, 23. November 2026 09:00\nAn: Noah <noah@example.com>\nBetreff: Drucker\n\nEr druckt nicht.", "new_ticket opened-for, message, tell acknowledge, tell notify team, tell transcript, team Desktop Support, for bob@example.com"},
 		// The subject's closed form.
 		{typed + " [status=resolved]", "New cable.", "appended commands 1042, note, in_progress→resolved, tell status, tell transcript"},

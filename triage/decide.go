@@ -208,6 +208,7 @@ type Writing struct {
 	Author   Address  `json:"author"`   // as shown
 	Verified bool     `json:"verified"` // the author was authenticated
 	Text     string   `json:"-"`        // the author's own new text, without commands
+	Aside    string   `json:"-"`        // what the author says to colleagues alone, a work note beside the message
 	Flags    []string `json:"flags,omitempty"`
 }
 

@@ -40,6 +40,9 @@ func outcome(d Decision) string {
 	default:
 		s += ", message"
 	}
+	if d.Write != nil && d.Write.Aside != "" {
+		s += ", aside"
+	}
 	for _, c := range d.Changes {
 		s += fmt.Sprintf(", %s→%s", c.Before, c.After)
 	}

@@ -556,6 +556,9 @@ func (w *work) leave() error {
 func (w *work) write() error {
 	wr, msg := w.dec.Write, &w.m.msg
 	w.text = wr.Text
+	if wr.Aside != "" {
+		w.text = wr.Aside + "\n\n" + wr.Text
+	}
 	e := store.Entry{
 		Ticket: w.t.Number, Kind: "message", Visibility: "public", Author: strings.ToLower(wr.Author.Addr), AuthorName: wr.Author.Name,
 		Verified: wr.Verified, Text: wr.Text, FullText: msg.Text(), Flags: wr.Flags, Intake: w.in.ID, MessageID: msg.MessageID,
@@ -569,13 +572,29 @@ func (w *work) write() error {
 			return err
 		}
 	}
-	if len(w.dec.Blocks) > 0 {
-		if e.Blocks, err = json.Marshal(w.dec.Blocks); err != nil {
+	blocks := w.dec.Blocks
+	if wr.Aside != "" { // which stands in a note of its own
+		blocks = slices.DeleteFunc(slices.Clone(blocks), func(b triage.Block) bool { return b.Kind == triage.Own })
+	}
+	if len(blocks) > 0 {
+		if e.Blocks, err = json.Marshal(blocks); err != nil {
 			return err
 		}
 	}
 	if err := w.tx.AddEntry(e); err != nil {
 		return err
+	}
+	if wr.Aside != "" {
+		note := store.Entry{
+			Ticket: e.Ticket, Kind: "note", Visibility: "internal", Author: e.Author, AuthorName: e.AuthorName, Verified: e.Verified,
+			Text: wr.Aside, FullText: wr.Aside, Intake: e.Intake,
+		}
+		if err := w.tx.AddEntry(note); err != nil {
+			return err
+		}
+		if err := w.event("note", "", "", ""); err != nil {
+			return err
+		}
 	}
 	what := e.Kind
 	if w.dec.Fate == triage.Unverified {

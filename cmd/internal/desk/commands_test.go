@@ -328,6 +328,35 @@ func TestATechnicianOpensATicketForSomebodyElse(t *testing.T) {
 	}
 }
 
+func TestWhatStandsAboveAForwardIsForColleagues(t *testing.T) {
+	o := quick(t)
+	const aside = "Third time this week. Do we still have a spare one?"
+	list := postFrom(o, vouched(letter(tina, "Fwd: scanner", "resolved\n\n"+aside+"\n\n---------- Forwarded message ---------\nFrom: Ann Miller <ann@example.org>\nSubject: scanner\n\nThe scanner hums.")))
+	e := o.show(1001).Entries
+	if len(e) != 2 || e[0].Visibility != "public" || !strings.Contains(e[0].Text, "The scanner hums.") || strings.Contains(e[0].Text+string(e[0].Blocks), aside) ||
+		e[1].Visibility != "internal" || e[1].Kind != "note" || e[1].Text != aside || e[1].Author != tina {
+		t.Errorf("entries %+v", e)
+	}
+	told := false
+	for _, p := range list {
+		switch {
+		case p.Recipient == ann && strings.Contains(p.whole, aside):
+			t.Errorf("%s tells the requester\n%s", p.Kind, p.whole)
+		case p.Kind == string(mailout.TeamNotice):
+			told = strings.Contains(p.whole, aside) && strings.Contains(p.whole, "The scanner hums.")
+		}
+	}
+	if !told {
+		t.Error("the team is not told of it")
+	}
+	if found, err := o.store.Search(t.Context(), store.SearchFilter{Words: "spare", Involved: []string{ann}}); err != nil || len(found.Hits) != 0 {
+		t.Errorf("the requester finds %+v, %v", found.Hits, err)
+	}
+	if found, err := o.store.Search(t.Context(), store.SearchFilter{Words: "spare"}); err != nil || len(found.Hits) != 1 {
+		t.Errorf("a technician finds %+v, %v", found.Hits, err)
+	}
+}
+
 func TestWhoDidItAndWhoHasMutedAreNotTold(t *testing.T) {
 	o := quick(t)
 	o.deliver(vouched(letter(ann, "VPN", "It drops."))) // a team without a list: nina and tom

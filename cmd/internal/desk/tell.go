@@ -371,8 +371,11 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 	o.InReplyTo = w.thread(ackKey(w.t.Number))
 	o.References = []string{o.InReplyTo}
 	to := []string{w.t.Requester}
-	if w.dec.Write == nil || w.dec.Write.Note {
+	switch wr := w.dec.Write; {
+	case wr == nil || wr.Note:
 		o.Text = "" // a work note is for technicians alone
+	case wr.Aside != "":
+		o.Text = wr.Text
 	}
 	if kind == mailout.Reply {
 		for _, p := range w.k.participants[w.t.Number] {
