@@ -212,7 +212,7 @@ func (m *members) packed() blob {
 }
 
 // unpackInto adds what is stored.
-func (m *members) unpackInto(b blob) {
+func (m *members) unpackInto(b []byte) {
 	if len(b) == partSize/8 {
 		for i := range m {
 			m[i] |= binary.LittleEndian.Uint64(b[8*i:])

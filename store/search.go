@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -243,22 +244,11 @@ func (q *seeker) parts(low, high int64, ends [2]int64) (sets map[int64]*members,
 // with finds the tickets that have one word. floor is as for parts.
 func (q *seeker) with(t term, parts []int64) (has map[int64]*members, floor int64, err error) {
 	has = make(map[int64]*members, len(parts))
-	take := func(rows []placeRow, err error) (int, error) {
-		for _, r := range rows {
-			if has[r.Part] == nil {
-				has[r.Part] = &members{}
-			}
-			has[r.Part].unpackInto(r.Tickets)
-		}
-		q.left -= len(rows)
-		return len(rows), err
-	}
 	if t.beginning {
-		floor, err = q.beginning(t, parts, take)
+		floor, err = q.beginning(t, parts, has)
 	} else {
 		for chunk := range slices.Chunk(parts, batchRows) {
-			if _, err = take(rowsFor[placeRow](q.ctx, q.db, "SELECT part, tickets FROM search_words WHERE part IN ? AND word = ? AND scope <= ?",
-				chunk, t.text, q.scope)); err != nil {
+			if _, err = q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word = ? AND scope <= ?", has, chunk, t.text, q.scope); err != nil {
 				break
 			}
 		}
@@ -311,9 +301,29 @@ func (q *seeker) readFresh() error {
 
 type freshSize struct{ ID, Size int64 }
 
-type placeRow struct {
-	Part    int64
-	Tickets blob
+// places adds what rows of the index have to the sets of their parts, and gives
+// how many rows there were. They may be thousands, so that each is read without
+// what gorm does for a row.
+func (q *seeker) places(query string, has map[int64]*members, args ...any) (n int, err error) {
+	rows, err := q.db.WithContext(q.ctx).Raw(query, args...).Rows()
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	var part int64
+	var tickets sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&part, &tickets); err != nil {
+			return n, err
+		}
+		if has[part] == nil {
+			has[part] = &members{}
+		}
+		has[part].unpackInto(tickets)
+		n++
+	}
+	q.left -= n
+	return n, rows.Err()
 }
 
 // partsAtOnce is how many parts are looked into for a beginning at once: many
@@ -321,10 +331,10 @@ type placeRow struct {
 const partsAtOnce = 8
 
 // beginning goes through the parts from the newest on for as long as it may.
-func (q *seeker) beginning(t term, parts []int64, take func([]placeRow, error) (int, error)) (floor int64, err error) {
+func (q *seeker) beginning(t term, parts []int64, has map[int64]*members) (floor int64, err error) {
 	look := func(parts []int64) (all bool, err error) {
-		n, err := take(rowsFor[placeRow](q.ctx, q.db, "SELECT part, tickets FROM search_words WHERE part IN ? AND word >= ? AND word < ? AND scope <= ? LIMIT ?",
-			parts, t.text, t.text+string(utf8.MaxRune), q.scope, mostRows))
+		n, err := q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word >= ? AND word < ? AND scope <= ? LIMIT ?",
+			has, parts, t.text, t.text+string(utf8.MaxRune), q.scope, mostRows)
 		return n < mostRows, err
 	}
 	for len(parts) > 0 {

@@ -5,8 +5,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strconv"
+	"math"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // How long what belongs to signing in on the page is good for, and how often it
@@ -94,35 +96,19 @@ func (r sessionRow) session(now time.Time) Session {
 // be sent. The error is ErrTooOften when this client has to wait, or, after very
 // many wishes of others, everybody but the machine itself.
 func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error) {
-	tooOften := func(count func(query string, args ...any) ([]countRow, error)) error {
-		if in.Client == "" {
-			return nil
-		}
-		since := at(s.now().Add(-SignInValid))
-		asked, err := count("SELECT (SELECT count(*) FROM sign_ins WHERE client = ? AND at > ?) AS n", short(in.Client), since)
-		if err == nil && asked[0].N >= signInAsks {
-			return ErrTooOften
-		}
-		if err == nil {
-			asked, err = count("SELECT count(*) AS n FROM (SELECT id FROM sign_ins WHERE expires_at > ? ORDER BY expires_at LIMIT ?) AS c", at(s.now()), mostSignIns)
-		}
-		if err == nil && asked[0].N >= mostSignIns {
-			return ErrTooOften
-		}
-		return err
-	}
 	// Who is refused does not get as far as the one transaction that mail waits
 	// for, too.
-	err = tooOften(func(query string, args ...any) ([]countRow, error) { return read[countRow](ctx, s, query, args...) })
-	if err != nil {
+	reading, cancel := context.WithTimeout(ctx, s.limits.read)
+	defer cancel()
+	if err := tooOften(reading, s.reader, in.Client, s.now()); err != nil {
 		return false, fmt.Errorf("ask to sign in: %w", err)
 	}
 	err = s.Write(ctx, func(tx *Tx) error {
 		if err := tx.endOld(); err != nil {
 			return err
 		}
-		if err := tooOften(func(query string, args ...any) ([]countRow, error) { return find[countRow](tx, query, args...) }); err != nil {
-			return err
+		if err := tooOften(tx.ctx, tx.db, in.Client, tx.now); err != nil {
+			return tx.noted(err)
 		}
 		since := at(tx.now.Add(-SignInValid))
 		mailed, err := find[countRow](tx, "SELECT count(*) AS n FROM sign_ins WHERE addr = ? AND at > ? AND mailed = 1", short(in.Addr), since)
@@ -141,10 +127,26 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 	return mail, nil
 }
 
+// tooOften gives ErrTooOften when a client may not ask to sign in at present.
+func tooOften(ctx context.Context, db *gorm.DB, client string, now time.Time) error {
+	if client == "" {
+		return nil
+	}
+	asked, err := rowsFor[countRow](ctx, db, "SELECT count(*) AS n FROM sign_ins WHERE client = ? AND at > ?", short(client), at(now.Add(-SignInValid)))
+	if err != nil {
+		return err
+	}
+	all, err := rowsFor[countRow](ctx, db, "SELECT count(*) AS n FROM (SELECT id FROM sign_ins WHERE expires_at > ? ORDER BY expires_at LIMIT ?) AS c", at(now), mostSignIns)
+	if err == nil && (asked[0].N >= signInAsks || all[0].N >= mostSignIns) {
+		err = ErrTooOften
+	}
+	return err
+}
+
 // SpendLink turns a link into a session: once, and while it is good.
 // ErrNotFound says that it is not (any more).
 func (s *Store) SpendLink(ctx context.Context, link []byte, begin NewSession) (out Session, err error) {
-	err = s.wish(ctx, "link", link, func(tx *Tx, r signInRow) error {
+	err = s.wish(ctx, "SELECT * FROM sign_ins WHERE link = ? AND expires_at > ? AND tries < ?", link, math.MaxInt64, func(tx *Tx, r signInRow) error {
 		out, err = tx.signIn(r, begin, "by the link in a mail")
 		return err
 	})
@@ -159,7 +161,7 @@ func (s *Store) SpendLink(ctx context.Context, link []byte, begin NewSession) (o
 // the mail still is.
 func (s *Store) SpendCode(ctx context.Context, request, code []byte, begin NewSession) (out Session, err error) {
 	wrong := false
-	err = s.wish(ctx, "tries < "+strconv.Itoa(codeTries)+" AND request", request, func(tx *Tx, r signInRow) error {
+	err = s.wish(ctx, "SELECT * FROM sign_ins WHERE request = ? AND expires_at > ? AND tries < ?", request, codeTries, func(tx *Tx, r signInRow) error {
 		out, wrong = Session{}, false
 		if subtle.ConstantTimeCompare(r.Code, code) != 1 {
 			wrong = true // and that is kept
@@ -177,12 +179,12 @@ func (s *Store) SpendCode(ctx context.Context, request, code []byte, begin NewSe
 	return out, nil
 }
 
-// wish has a wish spent that is named by a secret; ErrNotFound if there is none.
+// wish has a wish spent that is named by a secret and has had fewer tries;
+// ErrNotFound if there is none.
 // Strangers may name any: it is looked up first, apart from the transactions
 // that mail waits for, too.
-func (s *Store) wish(ctx context.Context, by string, secret []byte, spend func(*Tx, signInRow) error) error {
-	query := "SELECT * FROM sign_ins WHERE " + by + " = ? AND expires_at > ?"
-	rows, err := read[signInRow](ctx, s, query, blob(secret), at(s.now()))
+func (s *Store) wish(ctx context.Context, query string, secret []byte, tries int64, spend func(*Tx, signInRow) error) error {
+	rows, err := read[signInRow](ctx, s, query, blob(secret), at(s.now()), tries)
 	if err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ func (s *Store) wish(ctx context.Context, by string, secret []byte, spend func(*
 		return ErrNotFound
 	}
 	return s.Write(ctx, func(tx *Tx) error {
-		rows, err := find[signInRow](tx, query, blob(secret), at(tx.now))
+		rows, err := find[signInRow](tx, query, blob(secret), at(tx.now), tries)
 		if err != nil {
 			return err
 		}

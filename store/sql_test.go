@@ -16,6 +16,7 @@ import (
 var runners = []string{
 	"find", "read", "rowsFor", "exec", "affect", "Raw", "Exec", "Query", "QueryRow",
 	"ExecContext", "QueryContext", "QueryRowContext", "Expr", "Where", "Order", "Having", "Joins",
+	"places", "wish",
 }
 
 // builders are the functions that put statements together in ways this test
@@ -34,6 +35,7 @@ func builders() map[string]string {
 		"Twins":       "a column's name out of the table above it",
 		"Handled":     "likewise",
 		"check":       "a pragma's name out of the table above it",
+		"readFresh":   "positions of the dialect's, added up",
 		"Try":         "a savepoint's name, with its depth",
 	}
 }
