@@ -162,7 +162,7 @@ var german = &language{
 		like(`Tickets before (.+) are still being read: until that is done they are not all found\.`, "Tickets vor $1 werden noch gelesen: Bis dahin werden sie nicht alle gefunden."),
 		like(`Some tickets may be missing here: .+`, "Hier fehlen vielleicht Tickets: Zu viele Wörter beginnen so, oder gerade ist sehr viel eingegangen. Suchen Sie nach längeren Wörtern oder in einer Minute noch einmal."),
 		like(`Tickets, (.+)`, "Tickets, ${1!}"),
-		like(`Assigned to (.+)`, "Zugewiesen an $1"),
+		like(`Assigned to`, "Zugewiesen an"),
 		like(`From (.+@.+)`, "Von $1"),
 		like(`(.+) or (.+)`, "${1!} oder ${2!}"),
 		like(`the mail to (.+)`, "– die E-Mail an $1"),

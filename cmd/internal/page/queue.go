@@ -33,8 +33,8 @@ type queue struct {
 	Statuses   []choice
 	Priorities []choice
 	Orders     []choice
-	Sorted     string   // the order in words
-	Narrowed   []choice // further filters; the link takes one away
+	Sorted     string // the order in words
+	Narrowed   []narrowing
 	Rows       []ticketRow
 	First      string // address of the first page, when this is a later one
 	Next       string // address of the next page
@@ -51,6 +51,9 @@ type choice struct {
 	Label, Href string
 	Current     bool
 }
+
+// narrowing is a further filter, and the link that takes it away.
+type narrowing struct{ Label, Value, Href string }
 
 // wanted is what the address of a queue asks for.
 type wanted struct {
@@ -250,31 +253,31 @@ func (p *page) listed(ctx context.Context, a wanted, now time.Time) (queue, erro
 }
 
 // narrowed are the filters that have no list to choose from.
-func (a *wanted) narrowed() []choice {
-	var list []choice
-	add := func(label, key string) { list = append(list, choice{Label: label, Href: with(a.here, key, "")}) }
+func (a *wanted) narrowed() []narrowing {
+	var list []narrowing
+	add := func(label, value, key string) { list = append(list, narrowing{label, value, with(a.here, key, "")}) }
 	f := a.filter
 	if len(f.Status) > 1 {
 		var words []string
 		for _, s := range f.Status {
 			words = append(words, s.Label())
 		}
-		add(capital(strings.Join(words, " or ")), "status")
+		add(capital(strings.Join(words, " or ")), "", "status")
 	}
 	switch {
 	case f.Unassigned:
-		add("Unassigned", "assignee")
+		add("Unassigned", "", "assignee")
 	case f.Assignee != "":
-		add("Assigned to "+address(f.Assignee), "assignee")
+		add("Assigned to", address(f.Assignee), "assignee")
 	}
 	if f.Requester != "" {
-		add("From "+address(f.Requester), "requester")
+		add("From", address(f.Requester), "requester")
 	}
 	switch a.due {
 	case overdue:
-		add("Overdue", "due")
+		add("Overdue", "", "due")
 	case dueToday:
-		add("Due today", "due")
+		add("Due today", "", "due")
 	}
 	return list
 }
