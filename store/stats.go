@@ -164,6 +164,9 @@ func (d *Detail) fill(ctx context.Context, db *gorm.DB, n int64, mails int) erro
 		d.Participants = append(d.Participants,
 			Participant{ticket.Number(p.Ticket), string(p.Addr), string(p.Name), string(p.How), p.At.time()})
 	}
+	if d.Returned, err = returned(ctx, db, n); err != nil {
+		return err
+	}
 	rows, err := rowsFor[outboxRow](ctx, db, "SELECT * FROM outbox WHERE ticket = ? ORDER BY id DESC LIMIT ?", n, mails+1)
 	if d.MoreOutbox = len(rows) > mails; d.MoreOutbox {
 		rows = rows[:mails]

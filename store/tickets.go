@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
-
 	"deskd/triage/ticket"
 )
 
@@ -505,51 +502,6 @@ func (tx *Tx) Participants(ns []ticket.Number) (map[ticket.Number][]string, erro
 		found[n] = slices.Compact(addrs)
 	}
 	return found, nil
-}
-
-type personRow struct {
-	Addr    short `gorm:"primaryKey"`
-	Name    text
-	FirstAt stamp
-}
-
-func (personRow) TableName() string { return "people" }
-
-// SawPerson records somebody at first contact. A name is learnt later too, but
-// never changed: it is the sender's own word.
-func (tx *Tx) SawPerson(addr, name string) error {
-	addr, name = shorten(addr), clean(name)
-	if addr != "" && tx.people[addr] == "" {
-		tx.people[addr] = name
-	}
-	return nil
-}
-
-func (tx *Tx) flushPeople() error {
-	rows := make([]personRow, 0, len(tx.people))
-	for _, addr := range sortedKeys(tx.people) {
-		rows = append(rows, personRow{short(addr), text(tx.people[addr]), at(tx.now)})
-	}
-	clear(tx.people)
-	return insert(tx, &rows, clause.OnConflict{
-		Columns:   []clause.Column{{Name: "addr"}},
-		DoUpdates: clause.AssignmentColumns([]string{"name"}),
-		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("people.name = '' AND excluded.name <> ''")}},
-	})
-}
-
-// PersonName is the name an address gave at its first contact; empty if it is
-// unknown or gave none.
-func (tx *Tx) PersonName(addr string) (string, error) {
-	addr = shorten(addr)
-	if name, ok := tx.people[addr]; ok && name != "" {
-		return name, nil
-	}
-	names, err := find[text](tx, "SELECT name FROM people WHERE addr = ?", addr)
-	if err != nil || len(names) == 0 {
-		return "", err
-	}
-	return string(names[0]), nil
 }
 
 // cmpBy orders by two keys.

@@ -281,6 +281,7 @@ type Detail struct {
 	Events       []Event
 	Links        []Link
 	Participants []Participant
+	Returned     []Returned // of them and the requester
 	Outbox       []Row
 
 	MoreOutbox  bool  // there are older rows of the outbox

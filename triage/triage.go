@@ -6,6 +6,7 @@
 package triage
 
 import (
+	"strings"
 	"time"
 
 	"deskd/triage/ticket"
@@ -106,6 +107,15 @@ type ReportRecipient struct {
 	Status     string `json:"status,omitempty"` // enhanced status code, "5.1.1" (RFC 3463)
 	Action     string `json:"action,omitempty"` // failed, delayed, delivered, relayed, expanded
 	Diagnostic string `json:"diagnostic,omitempty"`
+}
+
+// Failed says that the mail will not reach the recipient (RFC 3464, section
+// 2.3.3): by what was done, and where that is not said by the status.
+func (r ReportRecipient) Failed() bool {
+	if r.Action != "" {
+		return strings.EqualFold(r.Action, "failed")
+	}
+	return strings.HasPrefix(r.Status, "5.")
 }
 
 // Message is a mail as mailin read it. What could not be read is empty, and

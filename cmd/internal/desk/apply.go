@@ -350,6 +350,8 @@ type work struct {
 	held []string      // answers that were not sent, and why
 	told []string      // who was written to
 
+	warned []string // what a technician should know of these
+
 	part      *store.Entry // what a split takes out of its ticket
 	number    string       // of the ticket, for outbox keys of a mail about several
 	flood     triage.Flood // what the sender has opened lately

@@ -62,11 +62,22 @@ func (w *work) checkReport() error {
 		w.dec.Ticket, w.dec.Event, w.dec.Reason = 0, "", "report-of-no-mail"
 		return nil
 	}
+	elsewhere := false
 	for _, r := range w.m.msg.Report.Recipients {
 		if !slices.ContainsFunc(to, func(a string) bool { return strings.EqualFold(a, r.Address) }) {
-			w.dec.Event += " (the mail went to " + strings.Join(to, ", ") + ")" // a list, or a lie
-			break
+			elsewhere = true // a list, or a lie
+			continue
 		}
+		if !r.Failed() {
+			continue
+		}
+		why := strings.TrimSpace(r.Status + " " + oneLine(r.Diagnostic))
+		if err := w.tx.MarkReturned(strings.ToLower(r.Address), brief(why)); err != nil {
+			return err
+		}
+	}
+	if elsewhere {
+		w.dec.Event += " (the mail went to " + strings.Join(to, ", ") + ")"
 	}
 	return nil
 }

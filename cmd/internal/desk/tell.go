@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -325,7 +326,7 @@ func (w *work) transcribe() error {
 		return nil
 	}
 	o := w.occasion(mailout.Transcript, w.key("transcript"))
-	o.Effects, o.Told, o.Notes = w.dec.Effects, w.told, w.held
+	o.Effects, o.Told, o.Notes = w.dec.Effects, w.told, append(slices.Clone(w.held), w.warned...)
 	o.To = []triage.Address{{Name: w.dec.Sender.Name, Addr: w.dec.Sender.Address}}
 	o.InReplyTo, o.References = w.m.msg.MessageID, w.m.msg.References
 	return w.answer(o, w.dec.Sender.Address)
@@ -386,6 +387,17 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 		}
 		if err := w.attach(&o); err != nil {
 			return err
+		}
+	}
+	if kind == mailout.Reply {
+		back, err := w.tx.Returned(w.t.Number)
+		if err != nil {
+			return err
+		}
+		for _, r := range back {
+			if slices.ContainsFunc(to, func(a string) bool { return strings.EqualFold(a, r.Addr) }) {
+				w.warned = append(w.warned, "an earlier mail did not reach "+r.Addr+": "+cmp.Or(r.Why, "no reason is given"))
+			}
 		}
 	}
 	sent, err := w.enqueue(o, false, to...)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"deskd/mailin"
 	"deskd/mailout"
@@ -371,6 +372,40 @@ func TestT19BounceIsAnEventOnItsTicket(t *testing.T) {
 		}
 		if rest := o.post(); len(rest) != 0 {
 			t.Errorf("mail because of a bounce: %+v", rest)
+		}
+	})
+}
+
+func TestABounceMarksTheAddressUntilItWrites(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(letter(ann, "printer", "x"))
+		ack := o.only(o.post(), mailout.Acknowledgement)
+		o.deliver(bounce("unknown@example.org"), strings.ReplaceAll(bounce(ack.Row.MessageID), ann, "tom@example.org"))
+		if d := o.show(1001); len(d.Returned) != 0 { // T14: of no mail to that address
+			t.Errorf("marked %+v", d.Returned)
+		}
+		o.deliver(strings.ReplaceAll(bounce(ack.Row.MessageID), "Action: failed", "Action: delayed"))
+		if d := o.show(1001); len(d.Returned) != 0 {
+			t.Errorf("delayed mail marks %+v", d.Returned)
+		}
+		o.deliver(strings.ReplaceAll(bounce(ack.Row.MessageID), "no such user", "no such user\n  here"))
+		want := []store.Returned{{Addr: ann, At: o.clock.now(), Why: "5.1.1 550 no such user here"}}
+		if diff := cmp.Diff(want, o.show(1001).Returned, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
+			t.Errorf("marked (-want +got):\n%s", diff)
+		}
+		o.post()
+		const warning = "an earlier mail did not reach " + ann + ": 5.1.1 550 no such user here"
+		list := postFrom(o, vouched(letter(tina, "Re: [IT-1001] printer", "reply\nWhich one?")))
+		if told := o.only(list, mailout.Transcript); !strings.Contains(strings.Join(strings.Fields(told.whole), " "), warning) {
+			t.Errorf("who replies is told\n%s", told.whole)
+		}
+		if reply := o.only(list, mailout.Reply); strings.Contains(reply.whole, "did not reach") {
+			t.Errorf("the requester is told\n%s", reply.whole)
+		}
+		o.clock.add(time.Minute)
+		o.deliver(letter(ann, "Re: [IT-1001] printer", "The one at the window."))
+		if d := o.show(1001); len(d.Returned) != 0 {
+			t.Errorf("after a mail from there: %+v", d.Returned)
 		}
 	})
 }

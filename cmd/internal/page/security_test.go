@@ -709,6 +709,21 @@ func TestF40_APanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/", admin, nil))
 }
 
+func TestT41_WhomMailDoesNotReachIsForTechnicians(t *testing.T) {
+	t.Parallel()
+	m := busy()
+	d := m.details[1055]
+	d.Returned = []store.Returned{{Addr: d.Ticket.Requester, At: before(3 * time.Hour), Why: "5.1.1 <b>no such user</b>"}}
+	m.details[1055] = d
+	h := open(t, options(m))
+	for who, want := range map[string]bool{admin: true, "nadia@example.org": true, d.Ticket.Requester: false} {
+		w := answer(h, asked(http.MethodGet, "/ticket/1055", who, nil))
+		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "Mail did not reach") != want || strings.Contains(w.Body.String(), "&lt;b&gt;no such user") != want {
+			t.Errorf("%s: got %d, told of it: %t", who, w.Code, !want)
+		}
+	}
+}
+
 // TestT41_WhatAnAnswerQuotesIsForTechnicians: it may be a work note that its
 // writer got by mail.
 func TestT41_WhatAnAnswerQuotesIsForTechnicians(t *testing.T) {

@@ -44,6 +44,7 @@ type ticketPage struct {
 	Newest     string // address of the newest part, when this is an earlier one
 
 	Participants []person
+	Returned     []returned
 	Links        []link
 	Outbox       []outboxRow
 	MoreOutbox   bool
@@ -60,6 +61,12 @@ type action struct {
 }
 
 type person struct{ Address, Name, How string }
+
+// returned is an address that mail did not reach.
+type returned struct {
+	Address, Why string
+	At           stamp
+}
 
 type link struct {
 	Number     ticket.Number
@@ -148,6 +155,9 @@ func (p *page) ticket(r *http.Request, now time.Time) (made, error) {
 	}
 	for _, a := range d.Participants {
 		v.Participants = append(v.Participants, person{address(a.Addr), a.Name, words(a.How)})
+	}
+	for _, a := range d.Returned {
+		v.Returned = append(v.Returned, returned{address(a.Addr), a.Why, p.stamp(a.At, now)})
 	}
 	for _, l := range d.Links {
 		other := l.To
