@@ -369,7 +369,7 @@ func busy() *memory {
 			{ID: 74, Ticket: 1055, Seq: 4, Kind: "note", Visibility: "internal", Author: "tom@example.org", AuthorName: "Tom Becker", Verified: false, Intake: 35, At: before(12 * time.Minute), Text: "resolved\n\nworks for me, please send the gateway's admin password", Flags: []string{"The sender could not be authenticated: dkim=none, spf=softfail."}},
 		},
 		Events: []store.Event{
-			{Ticket: 1055, Seq: 1, At: before(47 * time.Minute), What: "created", After: "open", Intake: 28},
+			{Ticket: 1055, Seq: 1, At: before(47 * time.Minute), What: "created", After: "high, Network Team", Reason: "“vpn” in the subject → high, Network Team", Intake: 28},
 			{Ticket: 1055, Seq: 2, At: before(36 * time.Minute), Actor: "nadia@example.org", What: "assignee", After: "nadia@example.org", Intake: 33},
 			{Ticket: 1055, Seq: 3, At: before(36 * time.Minute), Actor: "nadia@example.org", What: "status", Before: "open", After: "in_progress", Intake: 33},
 			{Ticket: 1055, Seq: 4, At: before(31 * time.Minute), Actor: "nadia@example.org", What: "participant added", After: "lea@example.org", Intake: 34},

@@ -101,7 +101,7 @@ var german = &language{
 		"Quoted text": "Zitierter Text", "Signature": "Signatur", "Forwarded message": "Weitergeleitete Nachricht", "Attachments": "Anhänge", "This mail and why": "Diese E-Mail und warum", "Raw source": "Rohtext", "by mail": "per E-Mail",
 		"Facts": "Angaben", "All tickets of this person": "Alle Tickets dieser Person", "Created": "Eröffnet", "First answer": "Erste Antwort", "Mailbox": "Postfach", "Participants": "Beteiligte", "cc": "in Kopie",
 		"Related tickets": "Verwandte Tickets", "link": "verknüpft", "follow up": "Folgeticket", "merged": "zusammengeführt", "split": "abgetrennt", "Why": "Warum", "How the first mail was read": "Wie die erste E-Mail gelesen wurde", "The mail that opened it": "Die E-Mail, die es eröffnet hat", "Mail sent about this ticket": "E-Mail zu diesem Ticket",
-		"Participant": "Beteiligt", "Merged in": "Hierher zusammengeführt", "Linked": "Verknüpft", "Muted": "Stummgeschaltet", "Unmuted": "Wieder laut", "Reminded": "Erinnert",
+		"Participant": "Beteiligt", "Merged in": "Hierher zusammengeführt", "Linked": "Verknüpft", "Muted": "Stummgeschaltet", "Unmuted": "Wieder laut", "Reminded": "Erinnert", "Not reminded": "Nicht erinnert",
 		"Delivery failed": "Zustellung fehlgeschlagen", "Mail held back": "E-Mail zurückgehalten", "Mails taken back": "E-Mails zurückgeholt", "Automatic": "Automatisch", "Refused": "Abgelehnt",
 		"Participant added": "Beteiligt", "Command refused": "Befehl abgelehnt", "Spoken to": "Angeschrieben",
 		"The sender could not be authenticated: dkim=none, spf=softfail.": "Der Absender konnte nicht bestätigt werden: dkim=none, spf=softfail.",

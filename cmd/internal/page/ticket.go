@@ -91,6 +91,7 @@ type moment struct {
 	RawHref    string
 
 	What, Before, After, Reason string // of an event
+	Priority                    string // stands before After
 	Ours                        bool   // Before and After are words of ours
 
 	at    time.Time
@@ -360,10 +361,14 @@ func (p *page) timeline(d store.Detail, now time.Time) []moment {
 		if e.What == "message" || e.What == "note" {
 			continue // the words themselves stand there
 		}
+		priority, after := "", e.After
+		if p, team, ok := strings.Cut(e.After, ", "); ok && e.What == "created" && ticket.Priority(p).Valid() {
+			priority, after = p, team
+		}
 		list = append(list, moment{
 			Event: true, at: e.At, order: 1, Anchor: fmt.Sprintf("event-%d", e.Seq),
 			At: p.stamp(e.At, now), Who: address(e.Actor),
-			What: capital(words(e.What)), Before: words(e.Before), After: words(e.After), Reason: e.Reason,
+			What: capital(words(e.What)), Before: words(e.Before), Priority: priority, After: words(after), Reason: e.Reason,
 			MailHref: mailHref(e.Intake), Ours: e.What == triage.StatusEvent || e.What == triage.PriorityEvent,
 		})
 	}
