@@ -146,7 +146,10 @@ func (o *Overview) fillCounts(ctx context.Context, db *gorm.DB, _ dialect, now t
 	m, err := rowsFor[mails](ctx, db, "SELECT (SELECT count(*) FROM intakes WHERE fate = 'quarantined') AS quarantined, "+
 		"(SELECT count(*) FROM outbox WHERE due_at IS NOT NULL) AS unsent, "+
 		"(SELECT count(*) FROM outbox WHERE state = 'failed') AS failed, "+
-		"(SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1) AS last_intake")
+		// But for those that the desk sends to itself; of the newest ones, since
+		// they may be many where nobody writes.
+		"coalesce((SELECT seen_at FROM intakes WHERE id > (SELECT max(id) FROM intakes) - 1000 AND reason <> ? ORDER BY id DESC LIMIT 1), "+
+		"(SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1)) AS last_intake", RoundTrip)
 	if err != nil {
 		return err
 	}

@@ -154,3 +154,36 @@ func TestOverviewTellsHowSoonTicketsAreAnswered(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLastMailIsNotOneOfTheDesksOwn(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		last := func() time.Time {
+			t.Helper()
+			o, err := s.Overview(t.Context(), s.now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o.LastIntake
+		}
+		if got := last(); !got.IsZero() {
+			t.Errorf("before any mail: %s", got)
+		}
+		decide := func(uid uint32, reason string) Intake {
+			in := begin(t, s, uid)
+			in.Fate, in.Reason = FateLoop, reason
+			mustWrite(t, s, func(tx *Tx) error { return tx.Decide(in) })
+			return in
+		}
+		own := decide(1, RoundTrip)
+		if got := last(); !got.Equal(own.SeenAt) {
+			t.Errorf("with nothing else: %s, want %s", got, own.SeenAt)
+		}
+		mail := decide(2, "own-mail")
+		decide(3, RoundTrip)
+		decide(4, RoundTrip)
+		if got := last(); !got.Equal(mail.SeenAt) {
+			t.Errorf("got %s, want %s", got, mail.SeenAt)
+		}
+	})
+}

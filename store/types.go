@@ -273,6 +273,10 @@ type Answers struct {
 	Median, Slow time.Duration
 }
 
+// RoundTrip is the reason of the mails by which a desk looks whether its own
+// mail comes back.
+const RoundTrip = "round-trip"
+
 // Detail is a ticket with all that hangs on it, at most the newest 1,000 of
 // each kind, oldest first.
 type Detail struct {

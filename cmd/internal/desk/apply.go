@@ -269,7 +269,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	}
 	if dec.Fate == triage.Loop {
 		if m.left = d.leftAt(m); !m.left.IsZero() {
-			dec.Reason = "round-trip"
+			dec.Reason = store.RoundTrip
 		}
 	}
 	if dec.Open != nil {
