@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"deskd/mailout"
 	"deskd/store"
+	"deskd/store/storetest"
 	"deskd/triage/ticket"
 )
 
@@ -135,6 +138,35 @@ func TestSplitMakesATicketOfTheAnsweredMail(t *testing.T) {
 		if n := len(o.tickets()); n != 2 {
 			t.Errorf("%d tickets", n)
 		}
+	})
+}
+
+func TestAReminderThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "first", "x")), vouched(letter(ann, "second", "x")))
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "assign tom\ndue 2026-03-03")), vouched(letter(tina, "Re: [IT-1002]", "assign tom\ndue 2026-03-04")))
+		o.post()
+		o.clock.add(72 * time.Hour)
+		if err := o.remindAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m := o.only(o.post(), mailout.DueNotice); !strings.Contains(m.whole, "IT-1002") {
+			t.Errorf("reminded of\n%s", m.whole)
+		}
+		o.wantEvent(1002, "reminded")
+		o.wantEvent(1001, "not reminded")
+		if err := o.remindAll(t.Context()); err != nil || len(o.post()) != 0 {
+			t.Errorf("reminded again, %v", err)
+		}
+	}, func(s *setup) {
+		s.store.Wrap = storetest.Wrap(storetest.Hooks{Before: func(_ storetest.Op, query string, args []driver.NamedValue) error {
+			for _, a := range args {
+				if strings.HasPrefix(fmt.Sprint(a.Value), "ticket:1001/due:") && strings.HasPrefix(query, "INSERT") {
+					return errors.New("it does not fit")
+				}
+			}
+			return nil
+		}})
 	})
 }
 

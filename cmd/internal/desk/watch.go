@@ -218,7 +218,8 @@ func (d *Desk) Remind(ctx context.Context) error {
 	})
 }
 
-// remindAll reminds of all tickets that are due, some in each transaction.
+// remindAll reminds of all tickets that are due, some in each transaction. One
+// whose reminder cannot be written holds up no other.
 func (d *Desk) remindAll(ctx context.Context) error {
 	const some = 50
 	for {
@@ -234,7 +235,12 @@ func (d *Desk) remindAll(ctx context.Context) error {
 				return err
 			}
 			for _, number := range due {
-				if err := d.remind(tx, number, muted); err != nil {
+				err := tx.Try(func(tx *store.Tx) error { return d.remind(tx, number, muted) })
+				if err != nil && !store.World(err) {
+					d.log.Error("reminder not written", "ticket", int64(number), "err", err)
+					err = d.unreminded(tx, number, err)
+				}
+				if err != nil {
 					return fmt.Errorf("remind of %d: %w", number, err)
 				}
 			}
@@ -247,6 +253,16 @@ func (d *Desk) remindAll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// unreminded notes on a ticket that nobody could be reminded of it.
+func (d *Desk) unreminded(tx *store.Tx, n ticket.Number, why error) error {
+	t, err := tx.Ticket(n)
+	if err != nil {
+		return err
+	}
+	t.RemindedAt = d.now()
+	return tx.AddEvent(store.Event{Ticket: n, Actor: "deskd", What: "not reminded", After: stampText(t.DueAt), Reason: brief(why.Error())})
 }
 
 func (d *Desk) remind(tx *store.Tx, n ticket.Number, muted map[ticket.Number]map[string]bool) error {
