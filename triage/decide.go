@@ -250,6 +250,7 @@ type Decision struct {
 	Unmerge  ticket.Number   `json:"unmerge,omitempty"` // the ticket goes on by itself, no more as that one
 	Links    []ticket.Number `json:"links,omitempty"`   // further tickets it has to do with
 	Unlinks  []ticket.Number `json:"unlinks,omitempty"`
+	Wanted   bool            `json:"wanted,omitempty"`   // a person has taken the mail out of the spam
 	Spam     bool            `json:"spam,omitempty"`     // ticket and requester are marked
 	NotSpam  bool            `json:"not_spam,omitempty"` // the marks are taken off
 	Mute     bool            `json:"mute,omitempty"`     // the sender hears no more of the ticket
@@ -289,6 +290,9 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 	if known {
 		d.Sender.Role = r.canonical(facts).role(d.Sender)
 	}
+	if d.Wanted = k.Wanted; d.Wanted && d.Kind.Kind == KindSpam {
+		d.Kind = verdict(KindPerson, "taken out of the spam", d.Kind.Header, false)
+	}
 	if d.Kind.Kind == KindSpam && known && d.Sender.Authenticated && d.Sender.Role != Stranger {
 		// A mark that anybody can write does not silence those we know.
 		d.Notes = append(d.Notes, "the mail is marked as spam: "+d.Kind.Header)
@@ -306,7 +310,7 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		} else {
 			d.Ticket = 0 // a subject anybody can write (T14)
 		}
-	case r.blocked(m, k, d.Sender):
+	case !d.Wanted && r.blocked(m, k, d.Sender):
 		d.Fate, d.Reason, d.Ticket = Spammed, "blocked-sender", 0
 	case d.Kind.Kind == KindSpam:
 		d.Fate, d.Reason, d.Ticket = Spammed, "marked-spam", 0
@@ -383,6 +387,9 @@ func (r *Rules) open(m *Message, d *Decision, reason string) {
 // openWith is open with the text that the rules are searched in.
 func (r *Rules) openWith(m *Message, d *Decision, reason, own string) {
 	s := r.sort(m, own)
+	if s.action == Spam && d.Wanted {
+		s.action = Sort
+	}
 	if s.action != Sort {
 		d.Fate, d.Reason, d.Reasons, d.Ticket = Refused, "rule-ignore", s.reasons, 0
 		if s.action == Spam {

@@ -170,6 +170,7 @@ type Known struct {
 	Challenge  *Challenge // the question that the mail answers, if it does
 	Challenged bool       // the sender was asked within the hour, or may not be asked
 	Confirmed  bool       // the sender has answered yes when asked whether this mail is theirs
+	Wanted     bool       // a person has taken this mail out of the spam
 
 	// Told says to whom those of our Message-IDs went that still count where
 	// the settings are strict (T7). It is asked for only then.

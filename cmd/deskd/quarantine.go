@@ -15,7 +15,7 @@ import (
 type quarantineCmd struct {
 	List  quarantineListCmd  `cmd:"" help:"List mails that could not be handled, the newest first."`
 	Show  quarantineShowCmd  `cmd:"" help:"Show one of them with the beginning of its raw source."`
-	Retry quarantineRetryCmd `cmd:"" help:"Read and decide on a mail once more, by this program and these settings."`
+	Retry quarantineRetryCmd `cmd:"" help:"Read and decide on a mail once more, by this program and these settings; also one that was taken for spam."`
 	Drop  quarantineDropCmd  `cmd:"" help:"Take a mail out of quarantine for good; nothing follows from it."`
 }
 
@@ -145,7 +145,7 @@ func (c *quarantineRetryCmd) Run(e env) error {
 	if n != 0 {
 		about = "ticket " + tagOf(s, n)
 	}
-	_, err = fmt.Fprintf(e.out, "Mail %d: %s, %s. The original stays in the quarantine folder of the mailbox.\n", c.ID, fate, about)
+	_, err = fmt.Fprintf(e.out, "Mail %d: %s, %s. The original stays where it lies in the mailbox.\n", c.ID, fate, about)
 	return err
 }
 

@@ -199,6 +199,7 @@ func (d *Desk) facts(k *known, m *mail) *triage.Known {
 	}
 	from := d.rules.Canonical(m.msg.From.Addr)
 	f.Challenged = k.challenged[from]
+	f.Wanted = m.again && m.row.Fate == store.FateSpam
 	if b, ok := k.blocked[from]; ok && b.Proven {
 		f.Silenced = triage.SilencedAll
 	} else if ok {
@@ -283,7 +284,7 @@ func (d *Desk) handle(tx *store.Tx, k *known, m *mail) (err error) {
 	in.Fate, in.Reason, in.Kind = store.Fate(dec.Fate), dec.Reason, string(dec.Kind.Kind)
 	record := tx.Decide
 	if m.again { // it stays where it was put
-		record = func(in store.Intake) error { return tx.Redecide(in, store.FateQuarantined) }
+		record = func(in store.Intake) error { return tx.Redecide(in, m.row.Fate) }
 	} else {
 		in.File = string(mailin.Done)
 	}

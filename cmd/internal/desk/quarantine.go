@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"deskd/mailin"
 	"deskd/store"
@@ -12,8 +13,8 @@ import (
 	"deskd/triage/ticket"
 )
 
-// NotQuarantined says that a mail does not wait in quarantine (any more), so
-// that nothing was done about it.
+// NotQuarantined says that a mail does not wait in quarantine (any more), nor
+// lies in the spam where that would do, so that nothing was done about it.
 type NotQuarantined struct {
 	Intake int64
 	Fate   store.Fate // empty: not decided yet
@@ -27,13 +28,13 @@ func (e *NotQuarantined) Error() string {
 	return fmt.Sprintf("mail %d is not in quarantine: it is %s", e.Intake, fate)
 }
 
-// Retry takes a mail out of quarantine: what is kept of it is read and decided
-// on as if it came now, and all that follows is one transaction together with
-// its new fate. A second Retry, here or in another process, therefore does
+// Retry takes a mail out of quarantine or out of the spam: what is kept of it is
+// read and decided on as if it came now, in the latter case as no spam, and all
+// that follows is one transaction together with its new fate. A second Retry, here or in another process, therefore does
 // nothing (F1). Where it fails again, the error says why and nothing has
 // changed. The original stays in the quarantine folder of its mailbox.
 func (d *Desk) Retry(ctx context.Context, id int64, actor string) (store.Fate, ticket.Number, error) {
-	in, err := d.quarantined(ctx, id)
+	in, err := d.held(ctx, id, store.FateQuarantined, store.FateSpam)
 	if err != nil {
 		return "", 0, err
 	}
@@ -57,7 +58,7 @@ func (d *Desk) Retry(ctx context.Context, id int64, actor string) (store.Fate, t
 		if m.row, err = tx.IntakeOf(id); err != nil {
 			return err
 		}
-		if m.row.Fate != store.FateQuarantined {
+		if m.row.Fate != in.Fate {
 			return &NotQuarantined{id, m.row.Fate}
 		}
 		k, err := d.lookUp(tx, []*mail{m})
@@ -74,7 +75,11 @@ func (d *Desk) Retry(ctx context.Context, id int64, actor string) (store.Fate, t
 		if err != nil {
 			return err
 		}
-		return leave(tx, m.row, now, actor, "taken out of quarantine")
+		what := "taken out of quarantine"
+		if in.Fate == store.FateSpam {
+			what = "taken out of spam"
+		}
+		return leave(tx, m.row, now, actor, what)
 	})
 	if err != nil {
 		return "", 0, asNotQuarantined(err)
@@ -109,7 +114,7 @@ func (k *known) onlyHandled(tx *store.Tx, m *mail) error {
 
 // Dismiss takes a mail out of quarantine for good: nothing follows from it.
 func (d *Desk) Dismiss(ctx context.Context, id int64, actor string) error {
-	if _, err := d.quarantined(ctx, id); err != nil {
+	if _, err := d.held(ctx, id, store.FateQuarantined); err != nil {
 		return err
 	}
 	err := d.store.Write(ctx, func(tx *store.Tx) error {
@@ -127,7 +132,7 @@ func (d *Desk) Dismiss(ctx context.Context, id int64, actor string) error {
 	return asNotQuarantined(err)
 }
 
-// leave writes down that a mail has left quarantine: in the desk's timeline,
+// leave writes down that a mail has left where it was held: in the desk's timeline,
 // and in that of the ticket which told of it.
 func leave(tx *store.Tx, before, now store.Intake, actor, what string) error {
 	e := store.Event{Actor: actor, What: what, Before: string(before.Fate), After: string(now.Fate), Reason: fmt.Sprintf("mail %d", now.ID), Intake: now.ID}
@@ -141,13 +146,13 @@ func leave(tx *store.Tx, before, now store.Intake, actor, what string) error {
 	return tx.AddEvent(e)
 }
 
-// quarantined gives a mail that waits in quarantine.
-func (d *Desk) quarantined(ctx context.Context, id int64) (store.Intake, error) {
+// held gives a mail that has one of some fates.
+func (d *Desk) held(ctx context.Context, id int64, fates ...store.Fate) (store.Intake, error) {
 	in, err := d.store.IntakeByID(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return in, fmt.Errorf("there is no mail %d", id)
 	}
-	if err == nil && in.Fate != store.FateQuarantined {
+	if err == nil && !slices.Contains(fates, in.Fate) {
 		err = &NotQuarantined{id, in.Fate}
 	}
 	return in, err

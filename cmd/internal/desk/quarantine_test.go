@@ -3,6 +3,7 @@ package desk
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"deskd/mailin"
 	"deskd/mailout"
 	"deskd/store"
+	"deskd/triage"
 	"deskd/triage/ticket"
 )
 
@@ -85,6 +87,43 @@ func TestRetryHandlesAMailOutOfQuarantineOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	})
+}
+
+// TestSpamThatIsNoneBecomesATicket takes mails out of the spam that got there in
+// each of the ways there are.
+func TestSpamThatIsNoneBecomesATicket(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(bob, "cheap", "x")))
+		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "spam")))
+		o.deliver(vouched(letter(bob, "the printer", "It is dark.")), letter(ann, "marked", "x", "X-Spam-Flag: YES"), letter(ann, "LOTTERY", "x"))
+		o.wantFates("new_ticket appended spam spam spam")
+		o.post()
+		for i, want := range []string{"the printer", "marked", "LOTTERY"} {
+			id := o.intakes()[2+i].ID
+			fate, n, err := o.Retry(t.Context(), id, root)
+			if err != nil || fate != store.FateNewTicket {
+				t.Fatalf("%s: Retry = %s, %v", want, fate, err)
+			}
+			if d := o.show(n); d.Ticket.Subject != want || len(d.Entries) != 1 || d.Ticket.Team == "" || slices.Contains(d.Ticket.Tags, triage.SpamTag) {
+				t.Errorf("%s: ticket %+v", want, d.Ticket)
+			}
+			if _, _, err := o.Retry(t.Context(), id, root); !errors.As(err, new(*NotQuarantined)) {
+				t.Errorf("%s: once more: %v", want, err)
+			}
+			if err := o.Dismiss(t.Context(), id, root); !errors.As(err, new(*NotQuarantined)) {
+				t.Errorf("%s: dropped: %v", want, err)
+			}
+		}
+		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket")
+		if got := o.deskEvents(); strings.Count(got, "taken out of spam spam→new_ticket") != 3 {
+			t.Errorf("the desk's events:\n%s", got)
+		}
+		// The sender is still blocked, and spam stays spam.
+		o.deliver(vouched(letter(bob, "cheap", "x", "Message-ID: <more@example.org>")))
+		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket spam")
+	}, func(s *setup) {
+		s.policy.Rules = append(s.policy.Rules, triage.Rule{Name: "lottery", Words: []string{"lottery"}, In: []string{"subject"}, Action: triage.Spam})
 	})
 }
 

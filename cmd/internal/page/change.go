@@ -39,7 +39,8 @@ func (p *page) change(w http.ResponseWriter, r *http.Request, name, to string, d
 	}
 }
 
-// retry reads a mail in quarantine once more, and decides on it.
+// retry reads a mail in quarantine, or one taken for spam, once more, and decides
+// on it.
 func (p *page) retry(w http.ResponseWriter, r *http.Request) {
 	p.change(w, r, "intake", "/mail/"+r.PathValue("intake"), func(ctx context.Context, id int64, actor string) error {
 		_, _, err := p.desk.Retry(ctx, id, actor)

@@ -113,7 +113,7 @@ func TestEveryListCanBeSaved(t *testing.T) {
 		"/queue/all?requester=ann%40example.org&status=any": {"tickets-all-teams.csv", 2, [][2]string{{"Ticket", "IT-1049"}}},
 		"/search?q=vpn":                                     {"tickets-found.csv", 2, [][2]string{{"Ticket", "IT-1055"}}},
 		"/search?q=1049":                                    {"tickets-found.csv", 1, [][2]string{{"Ticket", "IT-1049"}}},
-		"/mail":                                             {"mail.csv", 8, [][2]string{{"Mail", "35"}, {"Ticket", "IT-1055"}, {"Fate", "appended"}}},
+		"/mail":                                             {"mail.csv", 9, [][2]string{{"Mail", "35"}, {"Ticket", "IT-1055"}, {"Fate", "appended"}}},
 		"/mail?fate=quarantined":                            {"mail-quarantined.csv", 1, [][2]string{{"Mail", "30"}, {"Size", "1412230"}}},
 		"/mail/outbox":                                      {"outbox.csv", 4, [][2]string{{"Recipient", "sysadmins@lists.example.org"}, {"Due", "2026-11-23T15:06:00Z"}}},
 		"/mail/outbox?state=failed":                         {"outbox-failed.csv", 1, [][2]string{{"State", "failed"}, {"Due", ""}}},

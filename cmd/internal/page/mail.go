@@ -208,6 +208,7 @@ type mailPage struct {
 	Failures   int
 	LastError  string
 	Quarantine bool
+	Spam       bool
 	Why        []reason
 }
 
@@ -227,7 +228,7 @@ func (p *page) mail(r *http.Request, now time.Time) (made, error) {
 		mailRow: p.mailRow(in, now), Kind: words(in.Kind), MessageID: in.MessageID, Size: in.Size,
 		Seen: p.stamp(in.SeenAt, now), Decided: p.stamp(in.DecidedAt, now), Filed: p.stamp(in.FiledAt, now),
 		File: in.File, Fetches: in.Fetches, Failures: in.Failures, LastError: in.LastError,
-		Quarantine: in.Fate == store.FateQuarantined, Why: explain(in.Why),
+		Quarantine: in.Fate == store.FateQuarantined, Spam: in.Fate == store.FateSpam, Why: explain(in.Why),
 	}
 	if len(in.SHA256) > 0 {
 		m.SHA256, m.RawHref = fmt.Sprintf("%x", in.SHA256), fmt.Sprintf("/raw/%d", in.ID)

@@ -171,6 +171,7 @@ func goldenPages() []golden {
 		{"ticket", "/ticket/1055", busy(), "", 200, ""},
 		{"ticket-bare", "/ticket/IT-1056", busy(), "", 200, ""},
 		{"mail", "/mail", busy(), "", 200, ""},
+		{"mail-spam", "/mail/27", busy(), "", 200, ""},
 		{"mail-empty", "/mail", &memory{}, "", 200, ""},
 		{"mail-degraded", "/mail", degraded(), "", 200, ""},
 		{"quarantine", "/mail?fate=quarantined", busy(), "", 200, ""},
