@@ -228,6 +228,7 @@ func (r *Rules) setBack(d *Decision, p *Past) {
 		return // the ticket that went into this one goes on by itself
 	case SpamEvent:
 		d.Spam, d.NotSpam = p.After == "", p.After != ""
+		d.Blocked = d.NotSpam && p.Before != ""
 		e.Before, e.After = "no spam", "spam"
 		if d.NotSpam {
 			e.Before, e.After = e.After, e.Before

@@ -310,6 +310,9 @@ func (w *work) markSpam() error {
 	w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
 	from := w.rules.Canonical(w.t.Requester)
 	if w.dec.NotSpam {
+		if w.dec.Blocked {
+			return w.event(triage.SpamEvent, from, "", "its requester stays blocked")
+		}
 		if err := w.tx.Unblock(from); err != nil {
 			return err
 		}
@@ -324,14 +327,19 @@ func (w *work) markSpam() error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.tx.Block(from, w.actor(), proven); err != nil {
+	news, err := w.tx.Block(from, w.actor(), proven)
+	if err != nil {
 		return err
+	}
+	before := ""
+	if !news {
+		before = "blocked" // by another ticket, and so after an undo of this
 	}
 	w.k.blocked[from] = store.Blocked{Proven: proven || w.k.blocked[from].Proven}
 	if err := w.tx.CancelQueued(w.t.Number, from); err != nil {
 		return err
 	}
-	return w.event(triage.SpamEvent, "", from, "")
+	return w.event(triage.SpamEvent, before, from, "")
 }
 
 // merge closes one ticket, and those who are on it follow the other one.

@@ -119,9 +119,14 @@ func TestSpamThatIsNoneBecomesATicket(t *testing.T) {
 		if got := o.deskEvents(); strings.Count(got, "taken out of spam spam→new_ticket") != 3 {
 			t.Errorf("the desk's events:\n%s", got)
 		}
+		// Marked there, too, and not: he is still blocked by the first ticket.
+		o.deliver(vouched(letter(tina, "Re: [IT-1002]", "spam")), vouched(letter(tina, "Re: [IT-1002]", "undo")))
+		if d := o.show(1002); slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Open {
+			t.Errorf("after the undo: %+v", d.Ticket)
+		}
 		// The sender is still blocked, and spam stays spam.
 		o.deliver(vouched(letter(bob, "cheap", "x", "Message-ID: <more@example.org>")))
-		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket spam")
+		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket appended appended spam")
 	}, func(s *setup) {
 		s.policy.Rules = append(s.policy.Rules, triage.Rule{Name: "lottery", Words: []string{"lottery"}, In: []string{"subject"}, Action: triage.Spam})
 	})
