@@ -33,10 +33,11 @@ func TestPulseChangesByALateCommit(t *testing.T) {
 		between = pulse()
 		return err
 	})
-	if after := pulse(); after == between || after.Events < between.Events {
+	after := pulse()
+	if after == between || after.Events < between.Events {
 		t.Errorf("the pulse is %+v before and %+v after what committed last", between, after)
 	}
-	if pulse() != pulse() {
-		t.Error("the pulse changes though nothing happens")
+	if again := pulse(); again != after {
+		t.Errorf("the pulse changes from %+v to %+v though nothing happens", after, again)
 	}
 }
