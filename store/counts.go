@@ -81,7 +81,7 @@ func (tx *Tx) flushKinds() error {
 // liveCounts gives the counts as one transaction sees them.
 func liveCounts(ctx context.Context, db *gorm.DB) (map[kind]int, error) {
 	rows, err := rowsFor[kindCount](ctx, db, "SELECT status, team, priority, free, n FROM live_counts "+
-		"UNION ALL SELECT status, team, priority, free, n FROM live_changes")
+		"UNION ALL SELECT status, team, priority, free, CAST(sum(n) AS BIGINT) AS n FROM live_changes GROUP BY status, team, priority, free")
 	counts := make(map[kind]int, len(rows))
 	for _, r := range rows {
 		counts[r.kind()] += int(r.N)
@@ -97,11 +97,26 @@ const (
 // uncounted says whether there are rows to be added up.
 const uncounted = "SELECT count(*) AS n FROM (SELECT id FROM live_changes ORDER BY id LIMIT ?) AS c"
 
-// addUp moves the oldest changes into the counts, if they are many. Whoever
-// calls it holds the lock of index.
+// addUp moves the oldest changes into the counts, if they are many.
+func (s *Store) addUp(ctx context.Context) error {
+	for more := true; more; {
+		waiting, err := read[countRow](ctx, s, uncounted, manyChanges)
+		if err != nil || waiting[0].N < manyChanges {
+			return err
+		}
+		err = s.Write(ctx, func(tx *Tx) error {
+			more, err = tx.addUp()
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("add up the live tickets: %w", err)
+		}
+	}
+	return nil
+}
+
 func (tx *Tx) addUp() (more bool, err error) {
-	waiting, err := find[countRow](tx, uncounted, manyChanges)
-	if err != nil || waiting[0].N < manyChanges {
+	if _, err := tx.lockIndex(); err != nil {
 		return false, err
 	}
 	changes, err := find[kindCount](tx, "DELETE FROM live_changes WHERE id IN (SELECT id FROM live_changes ORDER BY id LIMIT ?) "+

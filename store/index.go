@@ -257,6 +257,9 @@ const (
 // Whatever an interrupted step did is done again. Steps of several daemons wait
 // for one another.
 func (s *Store) Index(ctx context.Context, most int) (more bool, err error) {
+	if err := s.addUp(ctx); err != nil {
+		return false, err
+	}
 	if idle, err := s.indexed(ctx); err != nil || idle {
 		return false, err
 	}
@@ -274,9 +277,6 @@ func (s *Store) Index(ctx context.Context, most int) (more bool, err error) {
 func (s *Store) indexed(ctx context.Context) (bool, error) {
 	ids, err := read[int64](ctx, s, "SELECT id FROM search_fresh ORDER BY id LIMIT 1")
 	if err != nil || len(ids) > 0 {
-		return false, err
-	}
-	if waiting, err := read[countRow](ctx, s, uncounted, manyChanges); err != nil || waiting[0].N >= manyChanges {
 		return false, err
 	}
 	below, err := read[factRow](ctx, s, "SELECT * FROM facts WHERE name = ?", short("search"))
@@ -300,10 +300,6 @@ func (tx *Tx) index(most int) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	counts, err := tx.addUp()
-	if err != nil {
-		return false, err
-	}
 	c := &changes{puts: map[blockKey][]int{}, drops: map[blockKey][]int{}}
 	n, full, err := tx.indexFresh(c)
 	if err != nil {
@@ -315,7 +311,7 @@ func (tx *Tx) index(most int) (more bool, err error) {
 			return false, err
 		}
 	}
-	return full || counts || below > 0, tx.apply(c)
+	return full || below > 0, tx.apply(c)
 }
 
 // lockIndex makes steps wait for one another, and gives how far the index is.

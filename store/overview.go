@@ -146,10 +146,11 @@ func (o *Overview) fillCounts(ctx context.Context, db *gorm.DB, _ dialect, now t
 	m, err := rowsFor[mails](ctx, db, "SELECT (SELECT count(*) FROM intakes WHERE fate = 'quarantined') AS quarantined, "+
 		"(SELECT count(*) FROM outbox WHERE due_at IS NOT NULL) AS unsent, "+
 		"(SELECT count(*) FROM outbox WHERE state = 'failed') AS failed, "+
-		// But for those that the desk sends to itself; of the newest ones, since
-		// they may be many where nobody writes.
-		"coalesce((SELECT seen_at FROM intakes WHERE id > (SELECT max(id) FROM intakes) - 1000 AND reason <> ? ORDER BY id DESC LIMIT 1), "+
-		"(SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1)) AS last_intake", RoundTrip)
+		// But for those that the desk sends to itself. Where the newest ones are
+		// all of these, it is longer ago.
+		"coalesce((SELECT seen_at FROM (SELECT id, seen_at, fate, reason FROM intakes ORDER BY id DESC LIMIT 1000) AS found "+
+		"WHERE fate IS NOT NULL AND reason <> ? ORDER BY id DESC LIMIT 1), "+
+		"(SELECT min(seen_at) FROM (SELECT seen_at FROM intakes ORDER BY id DESC LIMIT 1000) AS found)) AS last_intake", RoundTrip)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (tx *Tx) Returned(n ticket.Number) ([]Returned, error) {
 func returned(ctx context.Context, db *gorm.DB, n int64) ([]Returned, error) {
 	rows, err := rowsFor[returnedRow](ctx, db, "SELECT addr, returned_at, returned_why FROM people WHERE returned_at IS NOT NULL AND addr IN ("+
 		"SELECT requester FROM tickets WHERE number = ? UNION ALL SELECT addr FROM participants WHERE ticket = ?) "+
-		"AND NOT EXISTS (SELECT 1 FROM entries WHERE ticket = ? AND at > people.returned_at AND author = people.addr) ORDER BY addr LIMIT ?", n, n, n, shown)
+		"AND NOT EXISTS (SELECT 1 FROM entries WHERE ticket = ? AND at >= people.returned_at AND author = people.addr) ORDER BY addr LIMIT ?", n, n, n, shown)
 	var list []Returned
 	for _, r := range rows {
 		list = append(list, Returned{string(r.Addr), r.ReturnedAt.time(), string(r.ReturnedWhy)})

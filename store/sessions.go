@@ -25,8 +25,8 @@ const (
 	// who ask in their name.
 	signInMails = 3
 	signInAsks  = 30 // from one client within SignInValid
-	// From all of them together: more wishes are kept from nobody, so that no
-	// crowd of strangers fills the disk.
+	// Of all of them together: then the oldest wish makes room for a new one, so
+	// that a crowd of strangers neither fills the disk nor locks anybody out.
 	mostSignIns = 20000
 	codeTries   = 5
 	mostListed  = 100
@@ -93,8 +93,7 @@ func (r sessionRow) session(now time.Time) Session {
 }
 
 // AskSignIn keeps a wish to sign in, and says whether a mail with the link may
-// be sent. The error is ErrTooOften when this client has to wait, or, after very
-// many wishes of others, everybody but the machine itself.
+// be sent. The error is ErrTooOften when this client has to wait.
 func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error) {
 	// Who is refused does not get as far as the one transaction that mail waits
 	// for, too.
@@ -109,6 +108,9 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 		}
 		if err := tooOften(tx.ctx, tx.db, in.Client, tx.now); err != nil {
 			return tx.noted(err)
+		}
+		if err := tx.exec("DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins ORDER BY expires_at DESC, id DESC LIMIT 1000 OFFSET ?)", mostSignIns-1); err != nil {
+			return err
 		}
 		since := at(tx.now.Add(-SignInValid))
 		mailed, err := find[countRow](tx, "SELECT count(*) AS n FROM sign_ins WHERE addr = ? AND at > ? AND mailed = 1", short(in.Addr), since)
@@ -133,11 +135,7 @@ func tooOften(ctx context.Context, db *gorm.DB, client string, now time.Time) er
 		return nil
 	}
 	asked, err := rowsFor[countRow](ctx, db, "SELECT count(*) AS n FROM sign_ins WHERE client = ? AND at > ?", short(client), at(now.Add(-SignInValid)))
-	if err != nil {
-		return err
-	}
-	all, err := rowsFor[countRow](ctx, db, "SELECT count(*) AS n FROM (SELECT id FROM sign_ins WHERE expires_at > ? ORDER BY expires_at LIMIT ?) AS c", at(now), mostSignIns)
-	if err == nil && (asked[0].N >= signInAsks || all[0].N >= mostSignIns) {
+	if err == nil && asked[0].N >= signInAsks {
 		err = ErrTooOften
 	}
 	return err
@@ -192,7 +190,7 @@ func (s *Store) wish(ctx context.Context, query string, secret []byte, tries int
 		return ErrNotFound
 	}
 	return s.Write(ctx, func(tx *Tx) error {
-		rows, err := find[signInRow](tx, query, blob(secret), at(tx.now), tries)
+		rows, err := find[signInRow](tx, query+tx.s.dialect.forUpdate(), blob(secret), at(tx.now), tries)
 		if err != nil {
 			return err
 		}

@@ -380,6 +380,7 @@ func TestABounceMarksTheAddressUntilItWrites(t *testing.T) {
 	both(t, func(t *testing.T, o *office) {
 		o.deliver(letter(ann, "printer", "x"))
 		ack := o.only(o.post(), mailout.Acknowledgement)
+		o.clock.add(time.Minute)
 		o.deliver(bounce("unknown@example.org"), strings.ReplaceAll(bounce(ack.Row.MessageID), ann, "tom@example.org"))
 		if d := o.show(1001); len(d.Returned) != 0 { // T14: of no mail to that address
 			t.Errorf("marked %+v", d.Returned)

@@ -105,21 +105,23 @@ func (d *Desk) renew(ctx context.Context, l *store.Lease) error {
 
 // Index keeps the search up to date, until ctx ends: what was written lately
 // is moved into its index, and on a database from before there was a search,
-// what is old is read little by little. Once a day it counts the live tickets
+// what is old is read little by little. Every hour it counts the live tickets
 // anew, should somebody have changed them by hand.
 func (d *Desk) Index(ctx context.Context) error {
 	const atOnce = 200 // tickets of those that are old
 	var counted time.Time
 	for ctx.Err() == nil {
-		if now := d.now(); now.Sub(counted) >= 24*time.Hour || now.Before(counted) {
+		if now := d.now(); now.Sub(counted) >= time.Hour || now.Before(counted) {
 			wrong, err := d.store.Recount(ctx)
 			switch {
-			case err != nil && ctx.Err() == nil:
+			case err == nil:
+				counted = now
+			case ctx.Err() == nil:
 				d.log.Warn("live tickets not counted", "err", err)
-			case wrong > 0:
+			}
+			if wrong > 0 {
 				d.log.Warn("counts of live tickets put right: were tickets changed by hand?", "counts", wrong)
 			}
-			counted = now
 		}
 		more, err := d.store.Index(ctx, atOnce)
 		if err != nil && ctx.Err() == nil {
