@@ -559,9 +559,6 @@ func (w *work) leave() error {
 func (w *work) write() error {
 	wr, msg := w.dec.Write, &w.m.msg
 	w.text = wr.Text
-	if wr.Aside != "" {
-		w.text = wr.Aside + "\n\n" + wr.Text
-	}
 	e := store.Entry{
 		Ticket: w.t.Number, Kind: "message", Visibility: "public", Author: strings.ToLower(wr.Author.Addr), AuthorName: wr.Author.Name,
 		Verified: wr.Verified, Text: wr.Text, FullText: msg.Text(), Flags: wr.Flags, Intake: w.in.ID, MessageID: msg.MessageID,

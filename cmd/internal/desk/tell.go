@@ -248,7 +248,7 @@ func (a *answers) add(to string, now time.Time) {
 // notifyTeam tells the ticket's team about it.
 func (w *work) notifyTeam() error {
 	o := w.occasion(mailout.TeamNotice, noticeKey(w.t.Number))
-	o.Notes = w.dec.Notes
+	o.Notes, o.Text = w.dec.Notes, w.inside()
 	if w.part != nil {
 		o.Actor, o.Authenticated = triage.Address{Name: w.part.AuthorName, Addr: w.part.Author}, w.part.Verified
 		o.Text, o.AttachmentNames = w.part.Text, names(w.part)
@@ -337,6 +337,14 @@ func (w *work) mutedBy(addr string) bool {
 	return w.k != nil && w.k.muted[w.t.Number][strings.ToLower(addr)]
 }
 
+// inside is what mails to technicians convey: also what is for them alone.
+func (w *work) inside() string {
+	if wr := w.dec.Write; wr != nil && wr.Aside != "" {
+		return wr.Aside + "\n\n" + w.text
+	}
+	return w.text
+}
+
 // toTechnician passes something on to one technician.
 func (w *work) toTechnician(kind mailout.Kind, what, addr string) error {
 	if kind != mailout.AssignNotice && w.mutedBy(addr) {
@@ -344,7 +352,7 @@ func (w *work) toTechnician(kind mailout.Kind, what, addr string) error {
 		return nil
 	}
 	o := w.occasion(kind, w.key(what))
-	o.To, o.Notes = []triage.Address{{Addr: addr}}, w.dec.Notes
+	o.To, o.Notes, o.Text = []triage.Address{{Addr: addr}}, w.dec.Notes, w.inside()
 	o.InReplyTo = w.thread(noticeKey(w.t.Number))
 	o.References = []string{o.InReplyTo}
 	if err := w.attach(&o); err != nil {
@@ -372,11 +380,8 @@ func (w *work) toRequester(kind mailout.Kind, what string) error {
 	o.InReplyTo = w.thread(ackKey(w.t.Number))
 	o.References = []string{o.InReplyTo}
 	to := []string{w.t.Requester}
-	switch wr := w.dec.Write; {
-	case wr == nil || wr.Note:
+	if w.dec.Write == nil || w.dec.Write.Note {
 		o.Text = "" // a work note is for technicians alone
-	case wr.Aside != "":
-		o.Text = wr.Text
 	}
 	if kind == mailout.Reply {
 		for _, p := range w.k.participants[w.t.Number] {
