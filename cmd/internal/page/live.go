@@ -1,9 +1,12 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -25,26 +28,39 @@ type watchers struct {
 	every time.Duration
 
 	mu   sync.Mutex
-	all  map[chan struct{}]bool
+	all  map[chan struct{}]string // each with what it knows; empty: nothing yet
+	last string                   // what the last look saw
 	stop context.CancelFunc
 }
 
-// join gives a channel that gets a word after each change; false if there are
-// too many already.
-func (ws *watchers) join() (chan struct{}, bool) {
+// state names what a desk was like, shortly; empty if that is not known.
+func (ws *watchers) state(ctx context.Context) string {
+	now, err := ws.pulse(ctx)
+	if err != nil {
+		return "" // the pages themselves say so
+	}
+	sum := fnv.New64a()
+	fmt.Fprint(sum, now)
+	return strconv.FormatUint(sum.Sum64(), 36)
+}
+
+// join gives a channel that gets a word after each change since the state that
+// somebody knows, or from now on where it is empty; false if there are too many
+// already.
+func (ws *watchers) join(known string) (chan struct{}, bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if len(ws.all) >= mostWatchers {
 		return nil, false
 	}
 	if len(ws.all) == 0 {
-		ws.all = map[chan struct{}]bool{}
+		ws.all, ws.last = map[chan struct{}]string{}, ""
 		var ctx context.Context
 		ctx, ws.stop = context.WithCancel(context.Background())
 		go ws.watch(ctx)
 	}
 	c := make(chan struct{}, 1)
-	ws.all[c] = true
+	ws.all[c] = cmp.Or(known, ws.last)
 	return c, true
 }
 
@@ -59,13 +75,9 @@ func (ws *watchers) leave(c chan struct{}) {
 func (ws *watchers) watch(ctx context.Context) {
 	tick := time.NewTicker(ws.every)
 	defer tick.Stop()
-	var last store.Pulse
-	for first := true; ; {
-		if now, err := ws.pulse(ctx); err == nil { // else the pages themselves say so
-			if !first && now != last {
-				ws.tell()
-			}
-			last, first = now, false
+	for {
+		if now := ws.state(ctx); now != "" {
+			ws.tell(now)
 		}
 		select {
 		case <-tick.C:
@@ -75,10 +87,15 @@ func (ws *watchers) watch(ctx context.Context) {
 	}
 }
 
-func (ws *watchers) tell() {
+func (ws *watchers) tell(now string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	for c := range ws.all {
+	ws.last = now
+	for c, known := range ws.all {
+		ws.all[c] = now
+		if known == "" || known == now {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default: // it has not heard the last word yet
@@ -92,7 +109,8 @@ type stoppingKey struct{}
 // has changed it finds out by asking for its page again, so that this tells
 // nobody more than they may see.
 func (p *page) live(w http.ResponseWriter, r *http.Request) {
-	news, ok := p.watchers.join()
+	known, _ := cut(r.URL.Query().Get("since"), 20)
+	news, ok := p.watchers.join(known)
 	if !ok {
 		w.WriteHeader(http.StatusNoContent) // the browser does not come again
 		return

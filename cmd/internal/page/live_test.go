@@ -85,19 +85,19 @@ func TestLiveHasRoomForSoMany(t *testing.T) {
 	ws := &watchers{pulse: busy().Pulse, every: time.Hour}
 	var all []chan struct{}
 	for range mostWatchers {
-		c, ok := ws.join()
+		c, ok := ws.join("")
 		if !ok {
 			t.Fatal("no room")
 		}
 		all = append(all, c)
 	}
-	if _, ok := ws.join(); ok {
+	if _, ok := ws.join(""); ok {
 		t.Error("one too many has room")
 	}
 	for _, c := range all {
 		ws.leave(c)
 	}
-	c, ok := ws.join()
+	c, ok := ws.join("")
 	if !ok {
 		t.Error("no room after all have left")
 	}
@@ -134,4 +134,30 @@ func TestPulseChangesWithWhatListsShow(t *testing.T) {
 			last = got
 		}
 	})
+}
+
+// TestWhatHappensBeforeABrowserListensIsTold: between the making of a page and
+// its connection there may be seconds.
+func TestWhatHappensBeforeABrowserListensIsTold(t *testing.T) {
+	t.Parallel()
+	m := &memory{}
+	ws := &watchers{pulse: m.Pulse, every: time.Hour} // looks once
+	made := ws.state(t.Context())
+	if made == "" || ws.state(t.Context()) != made {
+		t.Fatalf("state %q changes though nothing happens", made)
+	}
+	late, _ := ws.join("another")
+	same, _ := ws.join(made)
+	<-late
+	select {
+	case <-same:
+		t.Error("told though nothing has happened")
+	default:
+	}
+	m.events.Add(1)
+	ws.tell(ws.state(t.Context()))
+	for _, c := range []chan struct{}{late, same} {
+		<-c
+		ws.leave(c)
+	}
 }

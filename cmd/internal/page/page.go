@@ -326,6 +326,7 @@ type view struct {
 	Teams         []Team
 	Me            viewer
 	Form          string // what forms hold besides what is typed
+	State         string // of the desk, before this was read; empty where nobody is told of changes
 	Main          any    // the page's own
 }
 
@@ -334,6 +335,7 @@ type view struct {
 type made struct {
 	template, title, section string
 	main                     any
+	state                    string
 }
 
 // show turns a function that makes a page into a handler.
@@ -341,11 +343,16 @@ func (p *page) show(build func(r *http.Request, now time.Time) (made, error)) ht
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readLimit)
 		defer cancel()
+		state := ""
+		if viewerOf(r).Technician() {
+			state = p.watchers.state(ctx)
+		}
 		m, err := build(r.WithContext(ctx), p.now())
 		if err != nil {
 			p.fail(w, r, err)
 			return
 		}
+		m.state = state
 		p.write(w, r, http.StatusOK, m)
 	}
 }
@@ -361,7 +368,7 @@ func (p *page) write(w http.ResponseWriter, r *http.Request, status int, m made)
 		Name: p.name, Version: p.version, Title: m.title, Section: m.section,
 		Style: p.assets["style.css"].address, Icon: p.assets["icon.svg"].address,
 		Script: p.assets["live.js"].address,
-		Now:    p.stamp(p.now(), p.now()), Teams: p.teams, Me: viewerOf(r), Main: m.main,
+		Now:    p.stamp(p.now(), p.now()), Teams: p.teams, Me: viewerOf(r), State: m.state, Main: m.main,
 	}
 	if v.Me.Known() {
 		v.Form = p.formToken(v.Me)

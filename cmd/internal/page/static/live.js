@@ -31,7 +31,8 @@
 		busy = false;
 	};
 
-	const source = new EventSource("/live");
+	// The desk tells what has happened since this page was made.
+	const source = new EventSource("/live?since=" + encodeURIComponent(document.body.dataset.state || ""));
 	source.addEventListener("changed", update);
 	let opened = false; // what happened between two connections is not told
 	source.addEventListener("open", () => { if (opened) update(); opened = true; });
