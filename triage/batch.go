@@ -244,7 +244,9 @@ func (r *Rules) passedOn(m *Message, blocks []Block) (Address, string) {
 		if a.Addr == "" || r.Own(a.Addr) || r.lists[a.Addr] || r.Works(a.Addr) {
 			return Address{}, ""
 		}
-		return a, strings.TrimSpace(joinBlocks(blocks[i:]))
+		// What stands beneath is the technician's again.
+		theirs := slices.DeleteFunc(slices.Clone(blocks[i:]), func(b Block) bool { return b.Kind == Own || b.Kind == Signature })
+		return a, strings.TrimSpace(joinBlocks(theirs))
 	}
 	return Address{}, ""
 }

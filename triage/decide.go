@@ -292,12 +292,12 @@ func (r *Rules) Decide(m *Message, k *Known) Decision {
 		d.Sender.Role = r.canonical(facts).role(d.Sender)
 	}
 	if d.Wanted = k.Wanted; d.Wanted && d.Kind.Kind == KindSpam {
-		d.Kind = verdict(KindPerson, "taken out of the spam", d.Kind.Header, false)
+		d.Kind = r.noSpam(m, "taken out of the spam", d.Kind.Header)
 	}
 	if d.Kind.Kind == KindSpam && known && d.Sender.Authenticated && d.Sender.Role != Stranger {
 		// A mark that anybody can write does not silence those we know.
 		d.Notes = append(d.Notes, "the mail is marked as spam: "+d.Kind.Header)
-		d.Kind = verdict(KindPerson, "person marked as spam", d.Kind.Header, false)
+		d.Kind = r.noSpam(m, "person marked as spam", d.Kind.Header)
 	}
 	switch {
 	case k.Twin != nil:
@@ -378,6 +378,16 @@ func (r *Rules) ownMail(m *Message, d *Decision, known bool) {
 		return
 	}
 	d.Fate, d.Reason, d.Ticket = Loop, "own-mail", 0
+}
+
+// noSpam is the kind of a mail that a mark is wrong about: a program's stays
+// one (T16).
+func (r *Rules) noSpam(m *Message, why, mark string) KindVerdict {
+	v := withoutSpamMark(m, r.kinds)
+	if v.Kind == KindPerson {
+		v.Why, v.Header = why, mark
+	}
+	return v
 }
 
 // open makes a new ticket of a mail.

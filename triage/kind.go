@@ -56,7 +56,7 @@ func Classify(m *Message, p KindPolicy) KindVerdict {
 	if mark, ok := loopMark(m, p); ok {
 		return verdict(KindOwn, "loop-mark", mark, true)
 	}
-	program, marked := programMark(m, p)
+	_, marked := programMark(m, p)
 	switch {
 	case m.Report != nil:
 		return reported(m.Report.Kind)
@@ -69,6 +69,13 @@ func Classify(m *Message, p KindPolicy) KindVerdict {
 	if v, ok := spamMark(m, p.Trust); ok {
 		return v
 	}
+	return withoutSpamMark(m, p)
+}
+
+// withoutSpamMark is Classify for a mail that no spam filter has marked, or that is no
+// spam in spite of it.
+func withoutSpamMark(m *Message, p KindPolicy) KindVerdict {
+	program, marked := programMark(m, p)
 	if from := sender(m); from != "" && listed(p.Alerts, from) && program.Kind != KindAutoReply {
 		return verdict(KindAlert, "monitoring", "From: "+from, true)
 	}

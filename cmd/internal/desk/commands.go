@@ -224,6 +224,7 @@ func (w *work) batch() error {
 			w.in.Ticket = before
 		}
 		w.told, w.held = append(w.told, sub.told...), append(w.held, sub.held...)
+		w.warned = append(w.warned, sub.warned...)
 	}
 	return nil
 }
@@ -327,13 +328,16 @@ func (w *work) markSpam() error {
 	if err != nil {
 		return err
 	}
-	news, err := w.tx.Block(from, w.actor(), proven)
+	known, err := w.tx.Blocked([]string{from})
 	if err != nil {
 		return err
 	}
 	before := ""
-	if !news {
+	if _, ok := known[from]; ok {
 		before = "blocked" // by another ticket, and so after an undo of this
+	}
+	if _, err := w.tx.Block(from, w.actor(), proven); err != nil {
+		return err
 	}
 	w.k.blocked[from] = store.Blocked{Proven: proven || w.k.blocked[from].Proven}
 	if err := w.tx.CancelQueued(w.t.Number, from); err != nil {
@@ -492,7 +496,7 @@ func (w *work) confirm(asked *triage.Known) (*triage.Known, error) {
 	}
 	w.k.take(k)
 	facts := w.facts(w.k, &m)
-	facts.Twin, facts.Challenge, facts.Confirmed = nil, nil, true
+	facts.Twin, facts.Challenge, facts.Confirmed, facts.Wanted = nil, nil, true, true
 	w.m = &m
 	w.dec = w.rules.Decide(&m.msg, facts)
 	if wr := w.dec.Write; w.dec.Open == nil && wr != nil && wr.Note {

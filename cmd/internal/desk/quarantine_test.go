@@ -96,8 +96,9 @@ func TestSpamThatIsNoneBecomesATicket(t *testing.T) {
 	both(t, func(t *testing.T, o *office) {
 		o.deliver(vouched(letter(bob, "cheap", "x")))
 		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "spam")))
-		o.deliver(vouched(letter(bob, "the printer", "It is dark.")), letter(ann, "marked", "x", "X-Spam-Flag: YES"), letter(ann, "LOTTERY", "x"))
-		o.wantFates("new_ticket appended spam spam spam")
+		o.deliver(vouched(letter(bob, "the printer", "It is dark.")), letter(ann, "marked", "x", "X-Spam-Flag: YES"), letter(ann, "LOTTERY", "x"),
+			letter(ann, "away", "x", "X-Spam-Flag: YES", "Auto-Submitted: auto-replied"))
+		o.wantFates("new_ticket appended spam spam spam spam")
 		o.post()
 		for i, want := range []string{"the printer", "marked", "LOTTERY"} {
 			id := o.intakes()[2+i].ID
@@ -115,8 +116,12 @@ func TestSpamThatIsNoneBecomesATicket(t *testing.T) {
 				t.Errorf("%s: dropped: %v", want, err)
 			}
 		}
-		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket")
-		if got := o.deskEvents(); strings.Count(got, "taken out of spam spam→new_ticket") != 3 {
+		// What a program wrote opens no ticket for all that, and is not answered.
+		if fate, _, err := o.Retry(t.Context(), o.intakes()[5].ID, root); err != nil || fate != store.FateAutomatic {
+			t.Errorf("an automatic answer: %s, %v", fate, err)
+		}
+		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket automatic")
+		if got := o.deskEvents(); strings.Count(got, "taken out of spam spam→new_ticket") != 3 || !strings.Contains(got, "taken out of spam spam→automatic") {
 			t.Errorf("the desk's events:\n%s", got)
 		}
 		// Marked there, too, and not: he is still blocked by the first ticket.
@@ -126,7 +131,7 @@ func TestSpamThatIsNoneBecomesATicket(t *testing.T) {
 		}
 		// The sender is still blocked, and spam stays spam.
 		o.deliver(vouched(letter(bob, "cheap", "x", "Message-ID: <more@example.org>")))
-		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket appended appended spam")
+		o.wantFates("new_ticket appended new_ticket new_ticket new_ticket automatic appended appended spam")
 	}, func(s *setup) {
 		s.policy.Rules = append(s.policy.Rules, triage.Rule{Name: "lottery", Words: []string{"lottery"}, In: []string{"subject"}, Action: triage.Spam})
 	})

@@ -207,6 +207,7 @@ func (p *page) sealMark(m store.Mark, n ticket.Number, v viewer) string {
 	if v.Technician() {
 		return s
 	}
+	s = fmt.Sprintf("%-21s", s) // as long as any
 	return base64.RawURLEncoding.EncodeToString(p.seal.Seal(nil, nil, []byte(s), []byte(n.String())))
 }
 
@@ -223,7 +224,7 @@ func (p *page) openMark(s string, n ticket.Number, v viewer) (store.Mark, bool) 
 	if err != nil {
 		return store.Mark{}, false
 	}
-	return readMark(string(opened))
+	return readMark(strings.TrimRight(string(opened), " "))
 }
 
 // sealing is a cipher under a key of its own, made from the page's.
