@@ -488,8 +488,7 @@ func TestT14_ForgedReportsChangeNothing(t *testing.T) {
 		o.deliver(vouched(letter(tina, "Re: [IT-1001]", "take\nquiet")))
 		o.post()
 		events := len(o.events(1001))
-		forged := ack.Row.MessageID[:30] + string(ack.Row.MessageID[30]^1) + ack.Row.MessageID[31:]
-		o.deliver(bounce(forged), bounce("ann1@client.example"), strings.Replace(bounce("x@y.example"), "Subject: ", "Subject: Re: [IT-1001] ", 1))
+		o.deliver(bounce(altered(ack.Row.MessageID)), bounce("ann1@client.example"), strings.Replace(bounce("x@y.example"), "Subject: ", "Subject: Re: [IT-1001] ", 1))
 		if got := len(o.events(1001)); got != events {
 			t.Errorf("forged reports stand in the timeline: %v", o.events(1001)[events:])
 		}
