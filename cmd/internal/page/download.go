@@ -88,17 +88,18 @@ func (p *page) maySee(ctx context.Context, v viewer, e store.Entry) error {
 	return nil
 }
 
-// Bounds of downloads (P4).
+// Bounds of downloads (P4), for technicians and for all others.
 const (
-	mostLoads   = 2         // raw mails that are read at once
-	mostSending = 128 << 20 // bytes of files on their way
+	mostLoads   = 2        // raw mails that are read at once
+	mostSending = 64 << 20 // bytes of files on their way
 	sendPiece   = 64 << 10
 	pieceLimit  = 10 * time.Second // in which a piece has to go out
 	sendLimit   = 10 * time.Minute // and all of them
 )
 
 // downloads keeps few files in memory at once. Each person has one download at
-// a time, so that slow ones of somebody hold up nobody else.
+// a time, so that slow ones of somebody hold up nobody else. Technicians have a
+// room of their own: many strangers together must not hold them up.
 type downloads struct {
 	reading, sending *semaphore.Weighted
 
@@ -169,13 +170,17 @@ func (p *page) download(w http.ResponseWriter, r *http.Request, read func(ctx co
 		Code: http.StatusServiceUnavailable, Headline: "Too many downloads at once",
 		Text: "Others are being served. Try again in a moment.",
 	}
-	done, err := p.downloads.turn(ctx, viewerOf(r).Addr)
+	room := p.downloads
+	if viewerOf(r).Technician() {
+		room = p.techniciansDownloads
+	}
+	done, err := room.turn(ctx, viewerOf(r).Addr)
 	if err != nil {
 		p.problem(w, r, busy)
 		return
 	}
 	defer done()
-	data, name, free, err := p.downloads.load(ctx, read)
+	data, name, free, err := room.load(ctx, read)
 	switch {
 	case errors.Is(err, errBusy):
 		p.problem(w, r, busy)

@@ -140,9 +140,10 @@ type page struct {
 	proxies             []netip.Prefix
 	userHeader          string
 
-	downloads *downloads
-	panics    atomic.Int64
-	watchers  *watchers
+	downloads, techniciansDownloads *downloads
+
+	panics   atomic.Int64
+	watchers *watchers
 }
 
 const (
@@ -180,7 +181,7 @@ func newPage(o Options) (*page, error) {
 		now: o.Now, name: o.Name, prefix: o.Prefix, zone: o.Location,
 		version: o.Version, risks: o.Risks, log: o.Log, attachment: o.Attachment,
 		state: mailflow.Reader{Source: o.Source, Held: o.Held, Kept: o.Kept},
-		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: newDownloads(),
+		hosts: map[string]bool{}, apart: o.MonitorApart, downloads: newDownloads(), techniciansDownloads: newDownloads(),
 	}
 	if o.Source != nil {
 		p.watchers = &watchers{pulse: o.Source.Pulse, every: lookEvery}

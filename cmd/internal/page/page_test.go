@@ -41,7 +41,7 @@ func options(s Source) Options {
 	}
 	rules, err := triage.New(triage.Policy{
 		Prefix: "IT", Secret: bytes.Repeat([]byte("k"), 32), Mailboxes: []triage.Mailbox{{Address: "support@example.org"}},
-		Administrators: []string{admin}, Teams: []triage.Team{{Name: "Network Team", List: "network@lists.example.org", Roster: []string{"nadia@example.org"}}},
+		Administrators: []string{admin}, Teams: []triage.Team{{Name: "Network Team", List: "network@lists.example.org", Roster: []string{"nadia@example.org", "omar@example.org"}}},
 		People: []triage.Person{{Address: "ann@example.org", Aliases: []string{"ann.larsson@example.org"}}},
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package page
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,8 +11,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/html"
@@ -393,79 +393,90 @@ func TestT38_DownloadsAreNeverPages(t *testing.T) {
 
 func TestT38_DownloadsWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	o := options(busy())
-	begun, release := make(chan struct{}, mostLoads+1), make(chan struct{})
-	o.Attachment = func([]byte, string) ([]byte, triage.Attachment, error) {
-		begun <- struct{}{}
-		<-release
-		return nil, triage.Attachment{}, nil
-	}
-	h := open(t, o)
-	done := make(chan int, mostLoads+1)
-	ask := func(r *http.Request) {
-		w := httptest.NewRecorder()
-		r.Host = "localhost"
-		h.ServeHTTP(w, r)
-		done <- w.Code
-	}
-	for i := range mostLoads {
-		go ask(asked("GET", "/attachment/71/2", []string{admin, "nadia@example.org"}[i], nil))
-	}
-	for range mostLoads {
-		<-begun
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // it has waited long enough
-	for _, who := range []string{admin, "juergen@example.org"} {
-		go ask(asked("GET", "/attachment/71/2", who, nil).WithContext(ctx))
-		if got := <-done; got != http.StatusServiceUnavailable {
-			t.Errorf("one download too many, of %s: got %d, want 503", who, got)
+	synctest.Test(t, func(t *testing.T) {
+		o := options(busy())
+		var reads atomic.Int64
+		release := make(chan struct{})
+		o.Attachment = func([]byte, string) ([]byte, triage.Attachment, error) {
+			reads.Add(1)
+			<-release
+			return nil, triage.Attachment{}, nil
 		}
-	}
-	close(release)
-	for range mostLoads {
-		if got := <-done; got != http.StatusOK {
-			t.Errorf("download: got %d, want 200", got)
+		h := open(t, o)
+		done := make(chan int, mostLoads)
+		for _, who := range []string{admin, "nadia@example.org"} {
+			go func() { done <- answer(h, asked("GET", "/attachment/71/2", who, nil)).Code }()
 		}
-	}
-	if len(begun) != 0 {
-		t.Error("more mails were read at once than is allowed")
-	}
+		synctest.Wait()
+		for _, who := range []string{admin, "omar@example.org"} { // they wait in vain
+			if w := answer(h, asked("GET", "/attachment/71/2", who, nil)); w.Code != http.StatusServiceUnavailable {
+				t.Errorf("one download too many, of %s: got %d, want 503", who, w.Code)
+			}
+		}
+		close(release)
+		for range mostLoads {
+			if got := <-done; got != http.StatusOK && got != http.StatusServiceUnavailable { // or it took too long
+				t.Errorf("download: got %d", got)
+			}
+		}
+		if n := reads.Load(); n != mostLoads {
+			t.Errorf("%d mails were read at once, want %d", n, mostLoads)
+		}
+		if w := answer(h, asked("GET", "/attachment/71/2", "omar@example.org", nil)); w.Code != http.StatusOK {
+			t.Errorf("afterwards: got %d, want 200", w.Code)
+		}
+	})
 }
 
 // stalled is a line that takes nothing until it is released.
 type stalled struct {
 	http.ResponseWriter
-	begun, release chan struct{}
+	release chan struct{}
+	begun   atomic.Bool
 }
 
 func (s *stalled) Write(b []byte) (int, error) {
-	s.begun <- struct{}{}
+	s.begun.Store(true)
 	<-s.release
 	return s.ResponseWriter.Write(b)
 }
 
-func TestT38_SlowDownloadsOfSomebodyHoldUpNobodyElse(t *testing.T) {
+func TestT38_SlowDownloadsHoldUpNobodyElse(t *testing.T) {
 	t.Parallel()
-	o := options(busy())
-	o.Attachment = func([]byte, string) ([]byte, triage.Attachment, error) {
-		return make([]byte, 3*sendPiece), triage.Attachment{}, nil
-	}
-	h := open(t, o)
-	var wg sync.WaitGroup
-	begun, release := make(chan struct{}, 100), make(chan struct{})
-	for range 2 * mostLoads {
-		slow := &stalled{httptest.NewRecorder(), begun, release}
-		wg.Go(func() { h.ServeHTTP(slow, asked("GET", "/attachment/71/2", "juergen@example.org", nil)) })
-	}
-	<-begun
-	for range 2 * mostLoads {
-		if w := answer(h, asked("GET", "/attachment/71/2", admin, nil)); w.Code != http.StatusOK || w.Body.Len() != 3*sendPiece {
-			t.Errorf("somebody else: got %d and %d bytes", w.Code, w.Body.Len())
+	synctest.Test(t, func(t *testing.T) {
+		half := make([]byte, mostSending/2) // of the room
+		o := options(busy())
+		o.Attachment = func([]byte, string) ([]byte, triage.Attachment, error) {
+			return half, triage.Attachment{}, nil
 		}
-	}
-	close(release)
-	wg.Wait()
+		h := open(t, o)
+		const requester, participant, technician = "juergen.weiss@example.org", "lea@example.org", "nadia@example.org"
+		release := make(chan struct{})
+		defer close(release)
+		slow := func(who string) *stalled {
+			line := &stalled{ResponseWriter: httptest.NewRecorder(), release: release}
+			go h.ServeHTTP(line, asked("GET", "/attachment/71/2", who, nil))
+			synctest.Wait()
+			return line
+		}
+		quick := func(who string) {
+			t.Helper()
+			if w := answer(h, asked("GET", "/attachment/71/2", who, nil)); w.Code != http.StatusOK || w.Body.Len() != len(half) {
+				t.Errorf("%s: got %d and %d bytes", who, w.Code, w.Body.Len())
+			}
+		}
+		if !slow(requester).begun.Load() {
+			t.Error("the first one does not begin")
+		}
+		if slow(requester).begun.Load() || slow(requester).begun.Load() {
+			t.Error("somebody has several downloads")
+		}
+		quick(participant)
+		if !slow(participant).begun.Load() { // now the room is full
+			t.Error("the participant's does not begin")
+		}
+		quick(technician)
+	})
 }
 
 func TestT39_OnlyKnownHostsAreAnswered(t *testing.T) {
