@@ -226,9 +226,6 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	b.conn.MaxPayloadBytes = 64 << 20
-	if err := b.conn.SetDeadline(time.Now().Add(4 * time.Minute)); err != nil {
-		t.Fatal(err)
-	}
 	var target struct{ TargetID string }
 	b.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var tab struct{ SessionID string }
@@ -264,10 +261,16 @@ func (b *browser) call(t *testing.T, method string, params, result any) {
 	}
 }
 
+// patience is how long the browser may take for one thing.
+const patience = 2 * time.Minute
+
 // wait reads until the frame that is asked for, and keeps what the browser
 // complains about on the way.
 func (b *browser) wait(t *testing.T, wanted func(frame) bool) frame {
 	t.Helper()
+	if err := b.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	for {
 		var f frame
 		if err := websocket.JSON.Receive(b.conn, &f); err != nil {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"deskd/store"
 	"deskd/store/storetest"
@@ -133,10 +132,6 @@ func (b *browser) follow(t *testing.T) {
 	t.Helper()
 	before := b.loads
 	b.press(t, "Enter")
-	if err := b.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	defer b.conn.SetDeadline(time.Time{})
 	b.loaded(t, before)
 }
 
