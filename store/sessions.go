@@ -39,6 +39,7 @@ var ErrTooOften = errors.New("asked to sign in too often")
 type SignIn struct {
 	Addr    string // in lower case
 	Client  string // where the wish comes from; empty: the machine itself, which may ask as often as it likes
+	Known   bool   // somebody has the address who may sign in; to all others nothing is sent
 	Request []byte // hash of what the browser that asks holds
 	Link    []byte // hash of what the link in the mail holds
 	Code    []byte // hash of what that browser holds together with the code in the mail
@@ -109,7 +110,9 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 		if err := tooOften(tx.ctx, tx.db, in.Client, tx.now); err != nil {
 			return tx.noted(err)
 		}
-		if err := tx.exec("DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins ORDER BY expires_at DESC, id DESC LIMIT 1000 OFFSET ?)", mostSignIns-1); err != nil {
+		// Of those that nothing was sent for: none of the others makes room for a
+		// crowd of strangers.
+		if err := tx.exec("DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE mailed = 0 AND client <> '' ORDER BY expires_at DESC, id DESC LIMIT 1000 OFFSET ?)", mostSignIns-1); err != nil {
 			return err
 		}
 		since := at(tx.now.Add(-SignInValid))
@@ -117,7 +120,7 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 		if err != nil {
 			return err
 		}
-		mail = in.Client == "" || mailed[0].N < signInMails
+		mail = in.Known && (in.Client == "" || mailed[0].N < signInMails)
 		return insert(tx, &[]signInRow{{
 			Request: in.Request, Link: in.Link, Code: in.Code, Addr: short(in.Addr), Client: short(in.Client), Mailed: flag(mail && in.Client != ""),
 			At: at(tx.now), ExpiresAt: at(tx.now.Add(SignInValid)),

@@ -196,7 +196,9 @@ func (m *memory) Pulse(context.Context) (store.Pulse, error) {
 	return store.Pulse{Events: m.events.Load()}, m.fault()
 }
 
-func (m *memory) AskSignIn(context.Context, store.SignIn) (bool, error) { return true, m.fault() }
+func (m *memory) AskSignIn(_ context.Context, in store.SignIn) (bool, error) {
+	return in.Known, m.fault()
+}
 
 func (m *memory) SpendLink(context.Context, []byte, store.NewSession) (store.Session, error) {
 	return store.Session{}, cmp.Or(m.fault(), store.ErrNotFound)

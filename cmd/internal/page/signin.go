@@ -85,11 +85,11 @@ func (p *page) sendLink(ctx context.Context, addr, client string) (request strin
 	}
 	known := (part || p.people.Works(addr)) && !p.people.Own(addr)
 	a := newAttempt(p.url)
-	mail, err := p.source.AskSignIn(ctx, a.wish(p.people.Canonical(addr), client))
+	mail, err := p.source.AskSignIn(ctx, a.wish(p.people.Canonical(addr), client, known))
 	if err != nil {
 		return "", err
 	}
-	if mail && known {
+	if mail {
 		p.send(Letter{To: addr, Link: a.link(), Code: a.shown(), Key: hex.EncodeToString(secretHash(a.request)), Until: p.now().Add(store.SignInValid)})
 	}
 	return a.request, nil
@@ -107,8 +107,8 @@ func newAttempt(url string) attempt {
 	return attempt{rand.Text(), rand.Text(), rand.Text()[:8], url}
 }
 
-func (a attempt) wish(addr, client string) store.SignIn {
-	return store.SignIn{Addr: addr, Client: client, Request: secretHash(a.request), Link: secretHash(a.token), Code: codeHash(a.request, a.code)}
+func (a attempt) wish(addr, client string, known bool) store.SignIn {
+	return store.SignIn{Addr: addr, Client: client, Known: known, Request: secretHash(a.request), Link: secretHash(a.token), Code: codeHash(a.request, a.code)}
 }
 
 func (a attempt) link() string { return strings.TrimRight(a.url, "/") + "/sign-in/" + a.token }
@@ -124,7 +124,7 @@ func codeHash(request, code string) []byte { return secretHash(request + "\x00" 
 // mail is down.
 func LinkAtHand(ctx context.Context, s *store.Store, url, addr string) (string, error) {
 	a := newAttempt(url)
-	if _, err := s.AskSignIn(ctx, a.wish(addr, "")); err != nil {
+	if _, err := s.AskSignIn(ctx, a.wish(addr, "", true)); err != nil {
 		return "", err
 	}
 	return a.link(), nil
