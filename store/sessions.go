@@ -25,8 +25,9 @@ const (
 	// who ask in their name.
 	signInMails = 3
 	signInAsks  = 30 // from one client within SignInValid
-	// Of all of them together: then the oldest wish makes room for a new one, so
-	// that a crowd of strangers neither fills the disk nor locks anybody out.
+	// Of all those together that no mail was sent for: then the oldest one makes
+	// room for a new one, so that a crowd of strangers neither fills the disk nor
+	// locks anybody out.
 	mostSignIns = 20000
 	codeTries   = 5
 	mostListed  = 100

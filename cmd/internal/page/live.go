@@ -122,7 +122,9 @@ func (p *page) live(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no") // nginx
 	control := http.NewResponseController(w)
 	say := func(text string) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(sayEvery))
+		// Until after the next word: HTTP/2 ends the stream at that time, whether
+		// anything is being written or not.
+		_ = control.SetWriteDeadline(time.Now().Add(2 * sayEvery))
 		_, err := fmt.Fprint(w, text)
 		return err == nil && control.Flush() == nil
 	}

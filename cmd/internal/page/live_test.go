@@ -3,12 +3,18 @@ package page
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"deskd/mailout/mailouttest"
 	"deskd/store"
 	"deskd/store/storetest"
 )
@@ -159,5 +165,71 @@ func TestWhatHappensBeforeABrowserListensIsTold(t *testing.T) {
 	for _, c := range []chan struct{}{late, same} {
 		<-c
 		ws.leave(c)
+	}
+}
+
+// pipes is a network within the test, so that its clock can be the test's own.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443} }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	p <- far
+	return near, nil
+}
+
+// TestQuietDesksKeepTheirListeners has nothing happen for as long as a browser
+// listens, by both versions of the protocol: no limit of time may cut it off.
+func TestQuietDesksKeepTheirListeners(t *testing.T) {
+	t.Parallel()
+	secured := mailouttest.NewAuthority(t).Issue(t, "127.0.0.1", time.Now().Add(time.Hour))
+	secured.NextProtos = []string{"h2", "http/1.1"}
+	for _, version := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(busy())
+			o.Proxies = nil
+			p, err := newPage(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			allowed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				p.live(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, viewer{role: technician})))
+			})
+			ctx, stop := context.WithCancel(t.Context())
+			line, served := make(pipes), make(chan error, 1)
+			go func() { served <- Serve(ctx, line, secured, allowed, slog.New(slog.DiscardHandler)) }()
+			client := &http.Transport{
+				DialContext: line.dial, ForceAttemptHTTP2: version == 2,
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://127.0.0.1/live", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := client.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			text, err := io.ReadAll(w.Body)
+			if took := time.Since(began); err != nil || w.ProtoMajor != version || took != watchFor {
+				t.Errorf("HTTP/%d: cut off after %s, want %s: %q, %v", w.ProtoMajor, took, watchFor, text, err)
+			}
+			w.Body.Close()
+			client.CloseIdleConnections()
+			stop()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
