@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -18,6 +19,8 @@ type saved struct {
 	// batch reads on from where it ended before. Fewer rows than savedBatch
 	// are the last ones.
 	batch func(ctx context.Context) ([][]string, error)
+	// lacks, if not nil, says after the last batch what may be missing.
+	lacks func() string
 }
 
 const (
@@ -81,10 +84,14 @@ func (p *page) save(w http.ResponseWriter, r *http.Request, s saved) {
 			break
 		}
 		last := len(rows) < savedBatch
+		if last && s.lacks != nil && s.lacks() != "" {
+			rows = append(rows, []string{s.lacks()})
+		}
 		for _, row := range rows {
 			if n++; n > mostSaved {
 				row, last = []string{fmt.Sprintf("The list is longer: only its first %d rows are here.", mostSaved)}, true
 			}
+			row = slices.Concat(row, make([]string, len(s.head)-len(row))) // as many cells in each
 			for i := range row {
 				row[i] = harmless(row[i])
 			}

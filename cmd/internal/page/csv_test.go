@@ -239,6 +239,26 @@ func TestALongListIsSavedWhole(t *testing.T) {
 	})
 }
 
+func TestASavedSearchSaysWhatMayBeMissing(t *testing.T) {
+	t.Parallel()
+	partial := busy()
+	partial.partial = true
+	for _, tt := range []struct {
+		m    *memory
+		want string
+	}{
+		{unread(), "Some tickets may be missing: those before IT-1049 were still being read."},
+		{partial, "Some tickets may be missing: too many words"},
+		{busy(), "IT-"},
+	} {
+		h := open(t, options(tt.m))
+		rows := readCSV(t, get(t, h, "/search?q=vpn&format=csv").Body.Bytes())
+		if len(rows) < 2 || !strings.HasPrefix(rows[len(rows)-1][0], tt.want) {
+			t.Errorf("got %q, want %q at the end", rows, tt.want)
+		}
+	}
+}
+
 // endless is a desk with more tickets than anybody can save. It fails after so
 // many of them, if that is not 0.
 type endless struct {
@@ -283,7 +303,7 @@ func TestASavedListIsBoundedAndHeldInNoMemory(t *testing.T) {
 	if err := lines.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if rows != mostSaved+2 || last != "The list is longer: only its first 100000 rows are here." {
+	if rows != mostSaved+2 || !strings.HasPrefix(last, "The list is longer: only its first 100000 rows are here.") {
 		t.Errorf("got %d lines, the last one %q", rows, last)
 	}
 	if most > before.HeapAlloc+8<<20 {

@@ -35,6 +35,7 @@ type memory struct {
 	err      error // what every method answers with
 	panics   bool
 	unread   ticket.Number // what Search has not read yet; it cuts its answers then
+	partial  bool          // Search leaves something out
 }
 
 func (m *memory) fault() error {
@@ -124,6 +125,7 @@ func (m *memory) Search(_ context.Context, f store.SearchFilter) (store.Found, e
 	if m.unread != 0 {
 		found.Cut, found.Partial, found.Next = true, true, 1001
 	}
+	found.Partial = found.Partial || m.partial
 	return found, m.fault()
 }
 

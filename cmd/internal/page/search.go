@@ -115,8 +115,8 @@ func (p *page) savedSearch(r *http.Request, _ time.Time) (saved, error) {
 	if named != nil {
 		first = []store.Ticket{*named}
 	}
-	ended := false
-	return p.savedOf("tickets-found", viewerOf(r).Technician(), func(ctx context.Context) ([]store.Ticket, error) {
+	ended, partial, unread := false, false, ticket.Number(0)
+	file := p.savedOf("tickets-found", viewerOf(r).Technician(), func(ctx context.Context) ([]store.Ticket, error) {
 		list := first
 		first = nil
 		// A search that was cut short may give no ticket and yet go on.
@@ -131,11 +131,22 @@ func (p *page) savedSearch(r *http.Request, _ time.Time) (saved, error) {
 					list = append(list, h.Ticket)
 				}
 			}
+			partial, unread = partial || found.Partial, found.Unread
 			ended = found.Next == 0 || found.Next == f.Before
 			f.Before = found.Next
 		}
 		return list, nil
-	}), nil
+	})
+	file.lacks = func() string {
+		switch {
+		case unread != 0:
+			return fmt.Sprintf("Some tickets may be missing: those before %s were still being read.", p.tag(unread))
+		case partial:
+			return "Some tickets may be missing: too many words begin like this, or very much had come in just then."
+		}
+		return ""
+	}
+	return file, nil
 }
 
 // named is the ticket whose number is all that was typed, "1042", "IT-1042" or
