@@ -38,6 +38,7 @@ type dialect interface {
 	forUpdate() string  // ends a SELECT whose rows are to be locked
 	skipLocked() string // the same, without those that somebody else has locked
 	claimLock() string  // a statement that lets one claim of the outbox run at a time; empty: not needed
+	planAnew() string  // a statement that has each query of a transaction planned for its values; empty: not needed
 	cast(kind string) string
 	position(column string) string // where a bound text stands in a column, from 1; 0: nowhere
 	along(index string) string     // follows a table's name: the index to take, where the database would guess
@@ -187,6 +188,7 @@ func (d *sqliteDialect) folder() string                   { return "migrations/s
 func (d *sqliteDialect) forUpdate() string                { return "" }
 func (d *sqliteDialect) skipLocked() string               { return "" }
 func (d *sqliteDialect) claimLock() string                { return "" }
+func (d *sqliteDialect) planAnew() string                 { return "" }
 func (d *sqliteDialect) cast(kind string) string          { return "CAST(? AS " + kind + ")" }
 func (d *sqliteDialect) position(column string) string    { return "instr(" + column + ", ?)" }
 func (d *sqliteDialect) along(index string) string        { return " INDEXED BY " + index }
@@ -302,6 +304,11 @@ func (d *postgresDialect) skipLocked() string   { return " FOR UPDATE OF o SKIP 
 
 // claimLock's number is arbitrary and stays the same for ever.
 func (d *postgresDialect) claimLock() string { return "SELECT pg_advisory_xact_lock(7236832)" }
+
+// planAnew is for long lists: in a plan for all values PostgreSQL compares each
+// row with one after the other, in one for these it hashes them. Where a table
+// has no statistics yet it takes whole parts of it.
+func (d *postgresDialect) planAnew() string { return "SET LOCAL plan_cache_mode = force_custom_plan" }
 
 func (d *postgresDialect) position(column string) string {
 	return "strpos(" + column + ", " + d.cast("TEXT") + ")"

@@ -143,8 +143,8 @@ func attachmentNames(list []byte) []string {
 func (tx *Tx) flushFresh() error {
 	rows := make([]freshRow, 0, len(tx.fresh))
 	for key, set := range tx.fresh {
-		if len(set) > 0 {
-			rows = append(rows, freshRow{Ticket: int64(key.ticket), Scope: int64(key.scope), Words: joined(set)})
+		for _, words := range joined(set) {
+			rows = append(rows, freshRow{Ticket: int64(key.ticket), Scope: int64(key.scope), Words: words})
 		}
 	}
 	clear(tx.fresh)
@@ -157,14 +157,26 @@ func (tx *Tx) flushFresh() error {
 	return insert(tx, &rows)
 }
 
-func joined(set wordSet) text {
+// joined gives the words as rows of search_fresh have them, none much longer
+// than freshRowBytes: the entries that one transaction adds to a ticket may
+// have many words together.
+func joined(set wordSet) (rows []text) {
 	var b strings.Builder
-	b.WriteByte(' ')
 	for _, w := range sortedKeys(set) {
+		if b.Len() >= freshRowBytes {
+			rows = append(rows, text(b.String()))
+			b.Reset()
+		}
+		if b.Len() == 0 {
+			b.WriteByte(' ')
+		}
 		b.WriteString(w)
 		b.WriteByte(' ')
 	}
-	return text(b.String())
+	if b.Len() > 0 {
+		rows = append(rows, text(b.String()))
+	}
+	return rows
 }
 
 // members is a set of tickets of one part of the numbers.
@@ -244,9 +256,12 @@ func (c *changes) put(n int64, scope int, word string) {
 
 // Bounds of one Index.
 const (
-	mostFreshWords = 40000  // that it takes of what is fresh
-	mostOldWords   = 500000 // that it takes of tickets from before there was a search
-	textsAtOnce    = 50     // tickets or entries that are read at once
+	mostFreshWords = 40000    // that it takes of what is fresh
+	mostFreshBytes = 1 << 20  // of these that it reads
+	mostGone       = 10       // tickets that have lost words, whose texts are all read
+	mostOldWords   = 100000   // that it takes of tickets from before there was a search
+	textsAtOnce    = 50       // tickets or entries that are read at once
+	freshRowBytes  = 64 << 10 // of words in one row of what is fresh
 )
 
 // Index makes one step towards an index that has everything: it moves what was
@@ -321,16 +336,28 @@ func (tx *Tx) lockIndex() ([]factRow, error) {
 
 // indexFresh takes what was written lately, oldest first.
 func (tx *Tx) indexFresh(c *changes) (n int, full bool, err error) {
-	rows, err := find[freshRow](tx, "SELECT * FROM search_fresh ORDER BY id LIMIT ?", batchRows)
-	if err != nil || len(rows) == 0 {
+	sizes, err := find[freshSize](tx, "SELECT id, octet_length(words) AS size FROM search_fresh ORDER BY id LIMIT ?", batchRows)
+	if err != nil || len(sizes) == 0 {
 		return 0, false, err
 	}
-	full = len(rows) == batchRows
+	full = len(sizes) == batchRows
+	ids, bytes := make([]int64, 0, len(sizes)), int64(0)
+	for _, r := range sizes {
+		if bytes += r.Size; len(ids) > 0 && bytes > mostFreshBytes {
+			full = true
+			break
+		}
+		ids = append(ids, r.ID)
+	}
+	rows, err := find[freshRow](tx, "SELECT * FROM search_fresh WHERE id IN ? ORDER BY id", ids)
+	if err != nil {
+		return 0, false, err
+	}
 	words := 0
 	gone := map[int64]wordSet{}
 	var done []int64
 	for _, r := range rows {
-		if words > mostFreshWords {
+		if words > mostFreshWords || r.Scope == scopeGone && gone[r.Ticket] == nil && len(gone) == mostGone {
 			full = true
 			break
 		}
@@ -466,6 +493,11 @@ func (tx *Tx) apply(c *changes) error {
 				sets[key] = nil
 				words[key.part] = append(words[key.part], key.word)
 			}
+		}
+	}
+	if plan := tx.s.dialect.planAnew(); plan != "" && len(words) > 0 {
+		if err := tx.exec(plan); err != nil {
+			return err
 		}
 	}
 	for part, list := range words {

@@ -144,7 +144,9 @@ func (q *seeker) numbers(before ticket.Number, limit int) (found Found, numbers 
 	if err != nil {
 		return found, nil, err
 	}
-	found.Unread = ticket.Number(readBelow(below))
+	if n := readBelow(below); n > oldest[0] {
+		found.Unread = ticket.Number(n)
+	}
 	if err := q.readFresh(); err != nil {
 		return found, nil, err
 	}

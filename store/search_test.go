@@ -626,6 +626,118 @@ func TestSearchReadsAllOfALongTicket(t *testing.T) {
 	})
 }
 
+// TestOneTransactionWithManyWordsIsTakenInSteps has a batch of long answers to
+// one ticket: no row of what is fresh is long, and neither a search nor a step
+// of the index reads more than it may.
+func TestOneTransactionWithManyWordsIsTakenInSteps(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		before := written(t, s, "before", "all of it")
+		n := written(t, s, "long", "answers")
+		indexAll(t, s, 100)
+		const answers = 12
+		mustWrite(t, s, func(tx *Tx) error {
+			for i := range answers {
+				var b strings.Builder
+				for j := range maxWords {
+					fmt.Fprintf(&b, "a%dw%d%s ", i, j, strings.Repeat("x", 40))
+				}
+				if err := tx.AddEntry(message(n, b.String())); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		after := written(t, s, "after", "all of it")
+		if most := count(t, s, "SELECT max(octet_length(words)) FROM search_fresh"); most > freshRowBytes+2*maxWord {
+			t.Errorf("a row of %d bytes", most)
+		}
+		look := func(when string) {
+			t.Helper()
+			for i := range answers {
+				for _, j := range []int{0, maxWords / 2, maxWords - 20} {
+					// Two words that stand in different rows.
+					words := fmt.Sprintf("a%dw%d%[3]s a%dw%d%[3]s", i, j, strings.Repeat("x", 40), answers-1-i, maxWords/3)
+					if f := searched(t, s, SearchFilter{Words: words}); f.Partial || !slices.Equal(numbersOf(f), []ticket.Number{n}) {
+						t.Errorf("%s: %s finds %v, partial %t", when, words, numbersOf(f), f.Partial)
+					}
+				}
+			}
+			if f := searched(t, s, SearchFilter{Words: "all of it"}); !slices.Equal(numbersOf(f), []ticket.Number{after, before}) {
+				t.Errorf("%s: the tickets beside it: %v", when, numbersOf(f))
+			}
+		}
+		look("just written")
+		if steps := indexAll(t, s, 100); steps < 3 {
+			t.Errorf("all in %d steps", steps)
+		}
+		look("indexed")
+	})
+}
+
+// TestManySubjectsChangeInSteps: for each one all texts of its ticket are read.
+func TestManySubjectsChangeInSteps(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		var all []ticket.Number
+		for range 2*mostGone + 5 {
+			all = append(all, written(t, s, "former", "text"))
+		}
+		indexAll(t, s, 100)
+		mustWrite(t, s, func(tx *Tx) error {
+			for _, n := range all {
+				one, err := tx.Ticket(n)
+				if err != nil {
+					return err
+				}
+				one.Subject = "latter"
+			}
+			return nil
+		})
+		if steps := indexAll(t, s, 100); steps < 3 {
+			t.Errorf("%d tickets in %d steps", len(all), steps)
+		}
+		if f := searched(t, s, SearchFilter{Words: "latter"}); len(f.Hits) != len(all) {
+			t.Errorf("%d tickets are found by the new subject, want %d", len(f.Hits), len(all))
+		}
+		if f := searched(t, s, SearchFilter{Words: "former"}); len(f.Hits) != 0 {
+			t.Errorf("%v are found by the old subject", numbersOf(f))
+		}
+	})
+}
+
+// TestTheSearchIsMadeAnew applies the step of the schema to a database whose
+// index has more than is there.
+func TestTheSearchIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		n := written(t, s, "printer", "It hums.")
+		indexAll(t, s, 100)
+		mustWrite(t, s, func(tx *Tx) error { // as it was made once
+			return errors.Join(
+				tx.exec("INSERT INTO search_words (part, word, scope, tickets) SELECT part, 'nuisance', 0, tickets FROM search_words WHERE word = 'hums'"),
+				insert(tx, &[]freshRow{{Ticket: int64(n), Words: " pest "}}))
+		})
+		own := func(word string) int {
+			return len(searched(t, s, SearchFilter{Words: word, Involved: []string{"ann.lee@example.org"}}).Hits)
+		}
+		if own("nuisance") != 1 || own("pest") != 1 {
+			t.Fatal("the test finds nothing")
+		}
+		step, err := migrations.ReadFile(s.dialect.folder() + "/00014_search_anew.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.writing.Exec(string(step)); err != nil {
+			t.Fatal(err)
+		}
+		indexAll(t, s, 100)
+		if own("nuisance") != 0 || own("pest") != 0 || own("hums") != 1 {
+			t.Errorf("nuisance %d, pest %d, hums %d; want 0, 0, 1", own("nuisance"), own("pest"), own("hums"))
+		}
+	})
+}
+
 // TestSearchSaysWhatItLeftOut has more rows than one search looks through.
 func TestSearchSaysWhatItLeftOut(t *testing.T) {
 	t.Parallel()
@@ -715,7 +827,10 @@ func FuzzSearchFindsItsOwnText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		set := wordSet{}
 		set.add(s)
-		words := string(joined(set))
+		words := ""
+		for _, row := range joined(set) {
+			words += string(row)
+		}
 		for w := range set {
 			if w == "" || len(w) > 2*maxWord+1 || strings.ContainsAny(w, " \x00\n") {
 				t.Fatalf("%q gives the word %q", s, w)
