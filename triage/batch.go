@@ -284,6 +284,12 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 		d.Notes = append(d.Notes, fmt.Sprintf("opened by %s for %s", d.Sender.Address, requester.Addr))
 		d.Reason = "opened-for"
 	}
+	if r.Subject(m.Subject).Bare == "" { // neither commands nor what is said aside
+		d.Open.Subject = firstLine(text)
+		if theirs != "" {
+			d.Open.Subject = firstLine(belowHeader(theirs))
+		}
+	}
 	d.Write.Text, d.Write.Aside = text, aside
 	f := Facts{
 		Mailbox: k.Mailbox, Subject: d.Open.Subject, Status: ticket.Open, Priority: d.Open.Priority, Team: d.Open.Team,
@@ -320,13 +326,36 @@ func (r *Rules) openFor(m *Message, d *Decision, cmds Commands, requester Addres
 func forwardedFrom(text string) Address {
 	lines := strings.SplitN(text, "\n", 16)
 	for _, line := range lines[:min(len(lines), 15)] {
-		key, value, ok := strings.Cut(phone(strings.TrimLeft(line, "> *|")), ":")
-		if !ok || !fromWords[strings.ToLower(strings.Trim(key, " *"))] {
-			continue
+		if value, ok := fromField(line); ok {
+			return namedAddress(strings.Trim(value, " *"))
 		}
-		return namedAddress(strings.Trim(value, " *"))
 	}
 	return Address{}
+}
+
+// fromField says whether a line of a header block is its From.
+func fromField(line string) (value string, ok bool) {
+	key, value, ok := strings.Cut(phone(strings.TrimLeft(line, "> *|")), ":")
+	return value, ok && fromWords[strings.ToLower(strings.Trim(key, " *"))]
+}
+
+// belowHeader gives what stands below the header block of a forwarded text:
+// after the first empty line behind the block's From.
+func belowHeader(text string) string {
+	var b strings.Builder
+	from, below := false, false
+	for line := range strings.Lines(text) {
+		line = strings.TrimLeft(line, "> |")
+		switch {
+		case below:
+			b.WriteString(line)
+		case from:
+			below = strings.TrimSpace(line) == ""
+		default:
+			_, from = fromField(line)
+		}
+	}
+	return b.String()
 }
 
 // fromWords are the words for From in the header blocks of forwards.

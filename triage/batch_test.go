@@ -153,6 +153,27 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 	}
 }
 
+// A mail without a subject gets one of what its ticket's message says: not of a
+// command, nor of what a technician says aside.
+func TestSubjectlessTicketsAreNamedByTheirMessage(t *testing.T) {
+	t.Parallel()
+	r := desk(t)
+	const aside = "Third time this week. She is lying."
+	for _, c := range []struct{ subject, text, want string }{
+		{"", "for: bob@example.com\nresolved\nHis screen is dark.", "His screen is dark."},
+		{"", "His screen is dark.", "His screen is dark."},
+		{"Fwd:", aside + "\n\n---------- Forwarded message ---------\nFrom: Bob Weber <bob@example.com>\nSubject:\n\nIt does not print.\nHelp!", "It does not print."},
+		{"Fwd:", aside + "\n\nBegin forwarded message:\n\nFrom: Bob Weber <bob@example.com>\nDate: Monday\n\nIt does not print.", "It does not print."},
+		{"Fwd:", aside + "\n\n> From: Bob Weber <bob@example.com>\n> Subject:\n>\n> It does not print.", "It does not print."},
+		{"Fwd:", aside + "\n\n---------- Forwarded message ---------\nFrom: Bob Weber <bob@example.com>\nSubject:\n", "(no subject)"},
+	} {
+		d := r.Decide(proven(written("noah@example.com", c.subject, c.text)), knowing())
+		if d.Open == nil || d.Open.Subject != c.want {
+			t.Errorf("%q: %q: got %+v, want %q", c.subject, c.text, d.Open, c.want)
+		}
+	}
+}
+
 // A requester may write into the subject what is a command in a technician's.
 func TestT08_ASubjectFormOfTheRequestersIsNoCommand(t *testing.T) {
 	t.Parallel()
