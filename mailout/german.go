@@ -242,6 +242,7 @@ var german = &language{
 		{"the sender is not proven: {a}", "der Absender ist nicht bestätigt: {a!}"},
 		{"no notice: nobody of the team {a} is left who wants to hear of it", "keine Nachricht: im Team {a} möchte niemand mehr davon hören"},
 		{"{a} is resolved", "{a} ist gelöst."},
+		{"{a} stays blocked by the mark of another ticket; \"not spam\" takes off all marks", "{a} bleibt durch die Kennzeichnung eines anderen Tickets gesperrt; „not spam“ hebt alle auf"},
 		{"an earlier mail did not reach {a}: no reason is given", "eine frühere E-Mail hat {a} nicht erreicht; ein Grund ist nicht angegeben"},
 		{"an earlier mail did not reach {a}: {b}", "eine frühere E-Mail hat {a} nicht erreicht: {b}"},
 		{"no {a} to {b}, who has muted the ticket", "keine Nachricht an {b} ({a!}): hat das Ticket stummgeschaltet"},

@@ -38,7 +38,7 @@ type dialect interface {
 	forUpdate() string  // ends a SELECT whose rows are to be locked
 	skipLocked() string // the same, without those that somebody else has locked
 	claimLock() string  // a statement that lets one claim of the outbox run at a time; empty: not needed
-	planAnew() string  // a statement that has each query of a transaction planned for its values; empty: not needed
+	planAnew() string   // a statement that has each query of a transaction planned for its values; empty: not needed
 	cast(kind string) string
 	position(column string) string // where a bound text stands in a column, from 1; 0: nowhere
 	along(index string) string     // follows a table's name: the index to take, where the database would guess

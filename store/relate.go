@@ -146,41 +146,55 @@ func (tx *Tx) Due(now time.Time, limit int) ([]ticket.Number, error) {
 	return numbers, nil
 }
 
-type blockedRow struct {
-	Addr   short `gorm:"primaryKey"`
-	Who    text
-	At     stamp
-	Proven flag
-}
-
-func (blockedRow) TableName() string { return "blocked" }
-
 // Blocked is what is known of a sender who is heard no more.
 type Blocked struct {
-	Proven bool // the mail that was marked was theirs; else anybody may have written it
+	Proven bool // a mail that was marked was theirs; else anybody may have written it
 }
 
-// Block makes a sender be heard no more; who is the technician that wants it,
-// and proven says whether the mail was vouched for. It tells whether that is
-// news.
-func (tx *Tx) Block(addr, who string, proven bool) (bool, error) {
+// Block makes a sender be heard no more, since a ticket is spam. who is the
+// technician that says so, and proven whether its mail was vouched for.
+func (tx *Tx) Block(addr string, n ticket.Number, who string, proven bool) error {
 	if clean(addr) == "" {
-		return false, nil
+		return nil
 	}
-	n, err := tx.affect("INSERT INTO blocked (addr, who, at, proven) VALUES (?, ?, ?, ?) ON CONFLICT (addr) DO UPDATE SET proven = 1 "+
-		"WHERE blocked.proven = 0 AND excluded.proven = 1", short(shorten(addr)), text(who), at(tx.now), flag(proven))
+	if err := tx.exec("INSERT INTO blocks (addr, ticket, who, at, proven, lifted) VALUES (?, ?, ?, ?, ?, 0) "+
+		"ON CONFLICT (addr, ticket) DO UPDATE SET who = excluded.who, at = excluded.at, proven = excluded.proven, lifted = 0",
+		short(shorten(addr)), int64(n), text(who), at(tx.now), flag(proven)); err != nil {
+		return fmt.Errorf("block %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Withdraw takes back that a sender is heard no more because of one ticket.
+// What other tickets say of them holds.
+func (tx *Tx) Withdraw(addr string, n ticket.Number) error {
+	if err := tx.exec("DELETE FROM blocks WHERE addr = ? AND ticket IN (?, 0)", short(shorten(addr)), int64(n)); err != nil {
+		return fmt.Errorf("block %s no more: %w", addr, err)
+	}
+	return nil
+}
+
+// Unblock lets a sender be heard again, whatever tickets were marked, since
+// somebody says on one that they send no spam. It tells whether that is news.
+func (tx *Tx) Unblock(addr string, by ticket.Number) (bool, error) {
+	n, err := tx.affect("UPDATE blocks SET lifted = ? WHERE addr = ? AND lifted = 0", int64(by), short(shorten(addr)))
 	if err != nil {
-		return false, fmt.Errorf("block %s: %w", addr, err)
+		return false, fmt.Errorf("unblock %s: %w", addr, err)
 	}
 	return n > 0, nil
 }
 
-// Unblock lets a sender be heard again.
-func (tx *Tx) Unblock(addr string) error {
-	if err := tx.exec("DELETE FROM blocked WHERE addr = ?", short(shorten(addr))); err != nil {
-		return fmt.Errorf("unblock %s: %w", addr, err)
+// BlockAgain takes back what Unblock did for the same ticket.
+func (tx *Tx) BlockAgain(addr string, by ticket.Number) error {
+	if err := tx.exec("UPDATE blocks SET lifted = 0 WHERE addr = ? AND lifted = ?", short(shorten(addr)), int64(by)); err != nil {
+		return fmt.Errorf("block %s again: %w", addr, err)
 	}
 	return nil
+}
+
+type blockedRow struct {
+	Addr   short
+	Proven flag
 }
 
 // Blocked gives those of these senders who are heard no more.
@@ -195,7 +209,7 @@ func (tx *Tx) Blocked(addrs []string) (map[string]Blocked, error) {
 		}
 	}
 	for chunk := range slices.Chunk(list, batchRows) {
-		rows, err := find[blockedRow](tx, "SELECT * FROM blocked WHERE addr IN ?", chunk)
+		rows, err := find[blockedRow](tx, "SELECT addr, max(proven) AS proven FROM blocks WHERE addr IN ? AND lifted = 0 GROUP BY addr", chunk)
 		if err != nil {
 			return nil, fmt.Errorf("look up blocked senders: %w", err)
 		}

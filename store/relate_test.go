@@ -86,7 +86,8 @@ func TestADueTicketIsGivenUntilSomebodyIsReminded(t *testing.T) {
 func TestBlockedAndMutedAreKept(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {
-		n := newTicket(t, s).Number
+		const eve, noah = "Eve@example.net", "noah@example.org"
+		n, other, third := newTicket(t, s).Number, newTicket(t, s).Number, newTicket(t, s).Number
 		mustWrite(t, s, func(tx *Tx) error {
 			for _, err := range []error{
 				tx.Mute(n, "noah@example.org", true), tx.Mute(n, "noah@example.org", true),
@@ -98,32 +99,45 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 			return nil
 		})
 		mustWrite(t, s, func(tx *Tx) error {
-			for i, c := range []struct {
-				addr         string
-				proven, news bool
-				want         map[string]Blocked
-			}{
-				{"", true, false, map[string]Blocked{}},
-				{"Eve@example.net", false, true, map[string]Blocked{"Eve@example.net": {}}},
-				{"Eve@example.net", false, false, map[string]Blocked{"Eve@example.net": {}}},
-				{"Eve@example.net", true, true, map[string]Blocked{"Eve@example.net": {Proven: true}}},
-				{"Eve@example.net", false, false, map[string]Blocked{"Eve@example.net": {Proven: true}}},
-			} {
-				news, err := tx.Block(c.addr, "noah@example.org", c.proven)
-				if err != nil || news != c.news {
-					t.Errorf("%d: news %v, %v", i, news, err)
+			unblock := func(by ticket.Number, news bool) error {
+				was, err := tx.Unblock(eve, by)
+				if was != news {
+					t.Errorf("Unblock by %d: news %t", by, was)
 				}
-				blocked, err := tx.Blocked([]string{"ann@example.org", "Eve@example.net", ""})
-				if diff := cmp.Diff(c.want, blocked); diff != "" || err != nil {
+				return err
+			}
+			nobody, unproven, proven := map[string]Blocked{}, map[string]Blocked{eve: {}}, map[string]Blocked{eve: {Proven: true}}
+			for i, step := range []struct {
+				do   func() error
+				want map[string]Blocked
+			}{
+				{func() error { return tx.Block("", n, noah, true) }, nobody},
+				{func() error { return tx.Block(eve, n, noah, false) }, unproven},
+				{func() error { return tx.Block(eve, n, noah, false) }, unproven},
+				{func() error { return tx.Block(eve, other, noah, true) }, proven},
+				{func() error { return tx.Withdraw(eve, other) }, unproven}, // as strongly as before
+				{func() error { return tx.Block(eve, other, noah, true) }, proven},
+				{func() error { return tx.Withdraw(eve, n) }, proven}, // the first one
+				{func() error { return tx.Block(eve, n, noah, false) }, proven},
+				{func() error { return unblock(third, true) }, nobody}, // said on a ticket without a mark
+				{func() error { return unblock(n, false) }, nobody},
+				{func() error { return tx.BlockAgain(eve, n) }, nobody},
+				{func() error { return tx.BlockAgain(eve, third) }, proven},
+				{func() error { return unblock(n, true) }, nobody},
+				{func() error { return tx.Block(eve, n, noah, false) }, unproven},
+				{func() error { return unblock(third, true) }, nobody},
+			} {
+				if err := step.do(); err != nil {
+					return err
+				}
+				blocked, err := tx.Blocked([]string{"ann@example.org", eve, ""})
+				if diff := cmp.Diff(step.want, blocked); diff != "" || err != nil {
 					t.Errorf("%d: blocked (-want +got):\n%s%v", i, diff, err)
 				}
 			}
 			muted, err := tx.Muted([]ticket.Number{n})
 			if err != nil || !muted[n]["noah@example.org"] || len(muted[n]) != 1 {
 				t.Errorf("muted %v, %v", muted, err)
-			}
-			if err := tx.Unblock("Eve@example.net"); err != nil {
-				return err
 			}
 			return tx.Mute(n, "noah@example.org", false)
 		})

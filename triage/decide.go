@@ -253,7 +253,8 @@ type Decision struct {
 	Wanted   bool            `json:"wanted,omitempty"`   // a person has taken the mail out of the spam
 	Spam     bool            `json:"spam,omitempty"`     // ticket and requester are marked
 	NotSpam  bool            `json:"not_spam,omitempty"` // the marks are taken off
-	Blocked  bool            `json:"blocked,omitempty"`  // but the requester's stays, who was marked before
+	Unmarked bool            `json:"unmarked,omitempty"` // of these two only the requester's: the ticket has none, before and after
+	Reversed bool            `json:"reversed,omitempty"` // these two take back what was said before
 	Mute     bool            `json:"mute,omitempty"`     // the sender hears no more of the ticket
 	Unmute   bool            `json:"unmute,omitempty"`
 	Undo     bool            `json:"undo,omitempty"`    // TakeBack has to complete it

@@ -106,8 +106,10 @@ func (r *Rules) markSpam(d *Decision, f Facts, c Command, e *Effect) {
 	switch {
 	case c.Verb == SpamVerb && r.Works(f.Requester):
 		d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: f.Requester + " is a technician", Valid: "closed"})
-	case c.Verb == SpamVerb && marked, c.Verb == NotSpamVerb && !marked:
+	case c.Verb == SpamVerb && marked:
 		e.Before = e.After
+	case c.Verb == NotSpamVerb && !marked: // another ticket of the requester's may be
+		d.NotSpam, d.Unmarked = true, true
 	case c.Verb == SpamVerb:
 		d.Spam = true
 		if f.Status != ticket.Closed {

@@ -35,11 +35,12 @@ const (
 	MergeEvent       = "merged"
 	MergedInEvent    = "merged in" // the other side of it
 	SpamEvent        = "spam"
+	HeardEvent       = "heard again" // the requester, though the ticket was not marked
 )
 
 func undoable(what string) bool {
 	switch what {
-	case StatusEvent, AssigneeEvent, TeamEvent, PriorityEvent, ParticipantEvent, DueEvent, LinkEvent, MergeEvent, MergedInEvent, SpamEvent:
+	case StatusEvent, AssigneeEvent, TeamEvent, PriorityEvent, ParticipantEvent, DueEvent, LinkEvent, MergeEvent, MergedInEvent, SpamEvent, HeardEvent:
 		return true
 	}
 	return false
@@ -226,9 +227,9 @@ func (r *Rules) setBack(d *Decision, p *Past) {
 		e.Before, e.After = "part of "+r.Tag(into), "a ticket of its own"
 	case MergedInEvent:
 		return // the ticket that went into this one goes on by itself
-	case SpamEvent:
+	case SpamEvent, HeardEvent:
 		d.Spam, d.NotSpam = p.After == "", p.After != ""
-		d.Blocked = d.NotSpam && p.Before != ""
+		d.Unmarked, d.Reversed = p.What == HeardEvent, true
 		e.Before, e.After = "no spam", "spam"
 		if d.NotSpam {
 			e.Before, e.After = e.After, e.Before

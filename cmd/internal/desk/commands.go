@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -307,43 +308,71 @@ func (w *work) link(a, b ticket.Number, on bool) error {
 	return w.eventOn(b, what, "", a.String(), store.LinkRelated)
 }
 
+// markSpam marks ticket and requester, or takes the marks off. Each ticket's
+// mark of a requester counts for itself, so that taking one back leaves others.
 func (w *work) markSpam() error {
-	w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
-	from := w.rules.Canonical(w.t.Requester)
-	if w.dec.NotSpam {
-		if w.dec.Blocked {
-			return w.event(triage.SpamEvent, from, "", "its requester stays blocked")
+	d, from := &w.dec, w.rules.Canonical(w.t.Requester)
+	if !d.Unmarked {
+		w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
+		if d.Spam {
+			w.t.Tags = append(w.t.Tags, triage.SpamTag)
 		}
-		if err := w.tx.Unblock(from); err != nil {
+	}
+	what, before, after, reason := triage.SpamEvent, from, "", ""
+	if d.Unmarked {
+		what = triage.HeardEvent
+	}
+	if d.Spam {
+		before, after = "", cmp.Or(from, "unknown")
+	}
+	was, err := w.tx.Blocked([]string{from})
+	if err != nil {
+		return err
+	}
+	if err := w.blockRequester(from); err != nil {
+		return err
+	}
+	is, err := w.tx.Blocked([]string{from})
+	if err != nil {
+		return err
+	}
+	delete(w.k.blocked, from)
+	maps.Copy(w.k.blocked, is)
+	switch {
+	case d.NotSpam && len(is) > 0:
+		reason = "its requester stays blocked"
+		w.warned = append(w.warned, from+" stays blocked by the mark of another ticket; \"not spam\" takes off all marks")
+	case d.Unmarked && len(is) == len(was):
+		return nil
+	}
+	return w.event(what, before, after, reason)
+}
+
+// blockRequester does to the sender what a decision says of spam.
+func (w *work) blockRequester(from string) error {
+	d, n := &w.dec, w.t.Number
+	if from == "" { // nobody to be silenced
+		return nil
+	}
+	switch {
+	case d.NotSpam && d.Reversed:
+		return w.tx.Withdraw(from, n)
+	case d.NotSpam:
+		_, err := w.tx.Unblock(from, n)
+		return err
+	case d.Reversed:
+		if err := w.tx.BlockAgain(from, n); err != nil || d.Unmarked {
 			return err
 		}
-		delete(w.k.blocked, from)
-		return w.event(triage.SpamEvent, from, "", "")
 	}
-	w.t.Tags = append(w.t.Tags, triage.SpamTag)
-	if from == "" { // nobody to be silenced
-		return w.event(triage.SpamEvent, "", "unknown", "")
-	}
-	proven, err := w.tx.FirstVerified(w.t.Number)
+	proven, err := w.tx.FirstVerified(n)
 	if err != nil {
 		return err
 	}
-	known, err := w.tx.Blocked([]string{from})
-	if err != nil {
+	if err := w.tx.Block(from, n, w.actor(), proven); err != nil {
 		return err
 	}
-	before := ""
-	if _, ok := known[from]; ok {
-		before = "blocked" // by another ticket, and so after an undo of this
-	}
-	if _, err := w.tx.Block(from, w.actor(), proven); err != nil {
-		return err
-	}
-	w.k.blocked[from] = store.Blocked{Proven: proven || w.k.blocked[from].Proven}
-	if err := w.tx.CancelQueued(w.t.Number, from); err != nil {
-		return err
-	}
-	return w.event(triage.SpamEvent, before, from, "")
+	return w.tx.CancelQueued(n, from)
 }
 
 // merge closes one ticket, and those who are on it follow the other one.

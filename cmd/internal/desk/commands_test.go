@@ -12,6 +12,7 @@ import (
 	"deskd/mailout"
 	"deskd/store"
 	"deskd/store/storetest"
+	"deskd/triage"
 	"deskd/triage/ticket"
 )
 
@@ -336,6 +337,71 @@ func TestSpamIsHeardNoMore(t *testing.T) {
 			t.Errorf("after the undo: %+v", d.Ticket)
 		}
 		o.wantFates("new_ticket appended spam spam appended new_ticket appended appended new_ticket")
+	})
+}
+
+// TestEachMarkOfSpamCountsForItself has several tickets of one sender marked,
+// and marks taken back.
+func TestEachMarkOfSpamCountsForItself(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		sent := 0
+		say := func(n int, what string) string {
+			t.Helper()
+			o.clock.add(time.Minute)
+			sent++
+			raw := letter(tina, fmt.Sprintf("Re: [IT-%d]", n), what, fmt.Sprintf("Message-ID: <said%d@example.org>", sent))
+			return o.only(postFrom(o, vouched(raw)), mailout.Transcript).whole
+		}
+		heard := func(when string, proven, unproven bool) {
+			t.Helper()
+			for _, c := range []struct {
+				raw  func(string) string
+				want bool
+			}{{vouched, proven}, {func(s string) string { return s }, unproven}} {
+				sent++
+				o.deliver(c.raw(letter(ann, fmt.Sprint("mail ", sent), fmt.Sprint("x", sent))))
+				if last := o.intakes()[len(o.intakes())-1]; (last.Fate == store.FateNewTicket) != c.want {
+					t.Errorf("%s: mail %d is %s", when, sent, last.Fate)
+				}
+				o.post()
+				o.clock.add(time.Minute)
+			}
+		}
+		o.deliver(letter(ann, "forged", "Buy!"), vouched(letter(ann, "real", "It hums."))) // 1001, 1002
+		o.deliver(vouched(letter(ann, "third", "It squeaks.")))                            // 1003
+		o.post()
+		say(1001, "spam")
+		heard("the forged one is marked", true, false) // 1004
+		say(1002, "spam")
+		heard("both are marked", false, false)
+		if text := say(1002, "undo"); !strings.Contains(text, "stays blocked") {
+			t.Errorf("the transcript does not say that she stays blocked:\n%s", text)
+		}
+		heard("the second mark is taken back", true, false) // 1005
+		say(1002, "spam")
+		say(1001, "not spam")
+		heard("no spam, says the first one", true, true) // 1006, 1007
+		say(1001, "undo")
+		heard("and takes it back", false, false)
+		if d := o.show(1001); !slices.Contains(d.Ticket.Tags, triage.SpamTag) {
+			t.Error("the first one is not marked again")
+		}
+		if text := say(1003, "not spam"); !strings.Contains(text, "is heard again") {
+			t.Errorf("the transcript does not say that she is heard:\n%s", text)
+		}
+		heard("no spam, says a ticket that has no mark", true, true) // 1008, 1009
+		o.wantEvent(1003, "heard again")
+		say(1003, "undo")
+		heard("and takes it back", false, false)
+		if d := o.show(1003); slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Open {
+			t.Errorf("the ticket that has no mark: %+v", d.Ticket)
+		}
+		say(1003, "not spam")
+		events := len(o.events(1003))
+		say(1003, "not spam")
+		if got := o.events(1003); len(got) != events {
+			t.Errorf("what changes nothing is told: %v", got[events:])
+		}
 	})
 }
 
