@@ -440,7 +440,7 @@ func (tx *Tx) Handled(mailbox string, key, sha []byte, except int64) (Intake, er
 			continue
 		}
 		rows, err := find[intakeRow](tx, "SELECT * FROM intakes WHERE mailbox = ? AND "+by.name+" = ? AND id <> ? AND fate IS NOT NULL "+
-			"AND fate NOT IN ('duplicate', 'quarantined', 'dismissed', 'gone') ORDER BY id DESC LIMIT 1", short(mailbox), by.value, except)
+			"AND fate NOT IN ('duplicate', 'quarantined', 'spam', 'dismissed', 'gone') ORDER BY id DESC LIMIT 1", short(mailbox), by.value, except)
 		if err != nil {
 			return Intake{}, fmt.Errorf("look for an earlier copy: %w", err)
 		}

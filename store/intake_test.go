@@ -340,6 +340,33 @@ func TestT51_ForgottenRawStillCountsAsKnown(t *testing.T) {
 	})
 }
 
+// TestHandledIsWhatSomethingFollowedFrom: a mail that waits for a person, or
+// that one has put aside, must not make another one its copy.
+func TestHandledIsWhatSomethingFollowedFrom(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		waits := map[Fate]bool{FateDuplicate: true, FateQuarantined: true, FateSpam: true, FateDismissed: true, FateGone: true}
+		for i, fate := range Fates() {
+			key, raw := sha256.Sum256([]byte(fate)), []byte("raw "+fate)
+			sum := sha256.Sum256(raw)
+			in := begin(t, s, uint32(i+1))
+			mustWrite(t, s, func(tx *Tx) error {
+				in.Fate, in.ContentKey, in.SHA256 = fate, key[:], sum[:]
+				return errors.Join(tx.KeepRaw(sum[:], raw), tx.Decide(in))
+			})
+			mustWrite(t, s, func(tx *Tx) error {
+				for _, by := range [][2][]byte{{key[:], nil}, {nil, sum[:]}} {
+					got, err := tx.Handled(in.Mailbox, by[0], by[1], in.ID+1000)
+					if found := err == nil && got.ID == in.ID; found == waits[fate] || err != nil && !errors.Is(err, ErrNotFound) {
+						t.Errorf("%s: found %t, %v", fate, found, err)
+					}
+				}
+				return nil
+			})
+		}
+	})
+}
+
 func TestQuarantineIsLeftOnce(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {
