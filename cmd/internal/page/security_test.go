@@ -745,9 +745,12 @@ func TestT41_WhatAnAnswerQuotesIsForTechnicians(t *testing.T) {
 		d := desk.details[1055]
 		d.Entries = append(slices.Clone(d.Entries),
 			store.Entry{ID: 991, Ticket: 1055, Seq: 91, Kind: "message", Visibility: "public", Author: "nadia@example.org", At: now, Text: "We are on it.", FullText: "We are on it.\n> " + secret, Blocks: blocks},
-			store.Entry{ID: 992, Ticket: 1055, Seq: 92, Kind: "message", Visibility: "public", Author: "once@example.org", At: now, Text: "So am I.", FullText: "So am I.\n> " + secret, Blocks: blocks})
+			store.Entry{ID: 992, Ticket: 1055, Seq: 92, Kind: "message", Visibility: "public", Author: "once@example.org", At: now, Text: "So am I.", FullText: "So am I.\n> " + secret, Blocks: blocks},
+			// Who works here no more, and takes part.
+			store.Entry{ID: 993, Ticket: 1055, Seq: 93, Kind: "message", Visibility: "public", Author: "otto@example.org", At: now, Text: "And I.", FullText: "And I.\n> " + secret, Blocks: blocks})
+		d.Participants = append(slices.Clone(d.Participants), store.Participant{Ticket: 1055, Addr: "otto@example.org"})
 		desk.details[1055] = d
-		for who, want := range map[string]bool{"lea@example.org": false, "nadia@example.org": true} {
+		for who, want := range map[string]bool{"lea@example.org": false, "juergen.weiss@example.org": false, "otto@example.org": true, "nadia@example.org": true} {
 			page := answer(open(t, options(desk)), asked(http.MethodGet, "/ticket/1055", who, nil)).Body.String()
 			if got := strings.Contains(page, secret); got != want || !strings.Contains(page, "We are on it.") {
 				t.Errorf("%s sees what is quoted: %t, want %t", who, got, want)

@@ -265,10 +265,9 @@ func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
 	for _, e := range d.Entries {
 		if e.Visibility == "public" {
 			e.Flags, e.Verified = nil, true
-			// What a technician's answer quotes may be a work note, or a mail to
-			// technicians.
-			author := p.people.Canonical(e.Author)
-			if p.people.Works(author) || !p.hasPart(d.Ticket, d.Participants, viewer{Addr: author}) {
+			// What somebody quotes is for themselves: it may be a work note, or a
+			// mail to technicians, also where its author works here no more.
+			if author := p.people.Canonical(e.Author); author == "" || author != p.people.Canonical(v.Addr) {
 				e.Blocks, e.FullText = nil, e.Text
 			}
 			out.Entries = append(out.Entries, e)
