@@ -291,8 +291,8 @@ func TestT35OnlyKeysOfTheAuthorsDomainAreAskedFor(t *testing.T) {
 	}
 }
 
+// Not beside other tests of this package: their work would count.
 func TestT28SignaturesCostWhatTheMailIsLong(t *testing.T) {
-	t.Parallel()
 	if underRace {
 		t.Skip("the race detector makes it ten times slower, which is past the deadline of a mail")
 	}
@@ -311,12 +311,13 @@ func TestT28SignaturesCostWhatTheMailIsLong(t *testing.T) {
 		raw = strings.ReplaceAll(raw, "b=", "b=AAAA")
 		m := Parse([]byte(raw), Limits{})
 		begin := time.Now()
-		v.Verify(t.Context(), []byte(raw), &m)
-		if took := time.Since(begin); took > signatureTime {
+		took, _ := cost(func() { v.Verify(t.Context(), []byte(raw), &m) })
+		if took > signatureTime {
 			t.Errorf("%s took %v", name, took)
 		}
+		inTime := time.Since(begin) < signatureTime // it had the processor
 		for _, r := range m.DKIM {
-			if r.Result == "temperror" {
+			if r.Result == "temperror" && inTime {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}

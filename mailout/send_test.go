@@ -119,12 +119,16 @@ func TestF33_EveryCommandTimesEveryReply(t *testing.T) {
 					},
 				})
 				m := mailer(t, Config{Address: s.Addr, Security: STARTTLS, CAFile: ca.File, Username: "desk", Password: "secret"})
-				m.wait.greeting, m.wait.command, m.wait.dot, m.wait.quit = 2*time.Second, 2*time.Second, 2*time.Second, time.Second
-				if r.name == "timeout" {
-					m.wait.greeting, m.wait.command, m.wait.dot, m.wait.quit = 100*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
-					if step != greet && step != ehlo {
-						m.wait.greeting = time.Second
+				m.wait.greeting, m.wait.command, m.wait.dot, m.wait.quit = 20*time.Second, 20*time.Second, 20*time.Second, time.Second
+				if r.name == "timeout" { // of this step alone: the others may be slow
+					short := &m.wait.command
+					switch step {
+					case greet:
+						short = &m.wait.greeting
+					case dot:
+						short = &m.wait.dot
 					}
+					*short = 100 * time.Millisecond
 				}
 				_, err := m.Send(t.Context(), envelope("ann@example.com"))
 				if got := outcome(err); got != want {

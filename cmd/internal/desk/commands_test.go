@@ -267,8 +267,8 @@ func TestT01_T22_ATechnicianConfirmsAnUnverifiedMail(t *testing.T) {
 		yes := func(to posted, from, body string) []posted {
 			return postFrom(o, letter(from, "Re: [IT-1001] Was this you?", body, "In-Reply-To: <"+to.Row.MessageID+">"))
 		}
-		q := ask("resolved\nreply\nThere is a new lamp in it.")
-		if q.Recipient != tina || !strings.Contains(q.whole, "> resolved") || strings.Contains(q.whole, "lamp") {
+		q := ask("resolved\nreply\nThere is a new projector in it.")
+		if q.Recipient != tina || !strings.Contains(q.whole, "> resolved") || strings.Contains(q.whole, "projector") {
 			t.Errorf("the question to %s:\n%s", q.Recipient, q.whole)
 		}
 		if list := postFrom(o, letter(tina, "Re: [IT-1001] the scanner", "closed")); len(list) != 0 {
@@ -284,7 +284,7 @@ func TestT01_T22_ATechnicianConfirmsAnUnverifiedMail(t *testing.T) {
 		if d.Ticket.Status != ticket.Resolved {
 			t.Errorf("after the yes the ticket is %s", d.Ticket.Status)
 		}
-		if m := o.only(list, mailout.Reply); m.Recipient != ann || !strings.Contains(m.whole, "new lamp") {
+		if m := o.only(list, mailout.Reply); m.Recipient != ann || !strings.Contains(m.whole, "new projector") {
 			t.Errorf("the reply to %s:\n%s", m.Recipient, m.whole)
 		}
 		o.wantEvent(1001, "confirmed: the sender answered yes")

@@ -50,7 +50,7 @@ func TestT01TechniciansOwnSignatureMakesTheCommandCount(t *testing.T) {
 	o = quick(t, lookup(func(ctx context.Context, name string) ([]string, error) {
 		// The name servers are asked outside of any transaction: another one
 		// gets its turn meanwhile.
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
 		if err := o.store.Write(ctx, func(*store.Tx) error { return nil }); err != nil {
 			t.Errorf("a transaction while the name servers are asked: %v", err)

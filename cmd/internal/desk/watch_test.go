@@ -54,7 +54,8 @@ func (o *office) watching() watching {
 func TestF20OneDeskWatchesAMailboxAndTheOtherTakesOver(t *testing.T) {
 	t.Parallel()
 	url := storetest.PostgreSQL(t)
-	one, two := open(t, url, realTime("one")), open(t, url, realTime("two"))
+	patient := func(s *setup) { s.desk.LeaseTTL = 6 * time.Second } // on a busy machine, too
+	one, two := open(t, url, realTime("one"), patient), open(t, url, realTime("two"), patient)
 	first := one.watching()
 	<-first.begun
 	second := two.watching()
