@@ -250,7 +250,7 @@ func (q *seeker) with(t term, parts []int64) (has map[int64]*members, floor int6
 		floor, err = q.beginning(t, parts, has)
 	} else {
 		for chunk := range slices.Chunk(parts, batchRows) {
-			if _, err = q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word = ? AND scope <= ?", has, chunk, t.text, q.scope); err != nil {
+			if _, err = q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word = ? AND scope <= ?", has, padded(chunk), t.text, q.scope); err != nil {
 				break
 			}
 		}
@@ -328,6 +328,17 @@ func (q *seeker) places(query string, has map[int64]*members, args ...any) (n in
 	return n, rows.Err()
 }
 
+// padded makes a list as long as a power of two, with its last value again and
+// again: so there are few statements, which a database has prepared already.
+func padded(list []int64) []int64 {
+	if n := len(list); n > 2 {
+		for want := 1 << bits.Len(uint(n-1)); len(list) < want; {
+			list = append(list[:len(list):len(list)], list[n-1])
+		}
+	}
+	return list
+}
+
 // partsAtOnce is how many parts are looked into for a beginning at once: many
 // words may begin so.
 const partsAtOnce = 8
@@ -336,7 +347,7 @@ const partsAtOnce = 8
 func (q *seeker) beginning(t term, parts []int64, has map[int64]*members) (floor int64, err error) {
 	look := func(parts []int64) (all bool, err error) {
 		n, err := q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word >= ? AND word < ? AND scope <= ? LIMIT ?",
-			has, parts, t.text, t.text+string(utf8.MaxRune), q.scope, mostRows)
+			has, padded(parts), t.text, t.text+string(utf8.MaxRune), q.scope, mostRows)
 		return n < mostRows, err
 	}
 	for len(parts) > 0 {
