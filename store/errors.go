@@ -177,6 +177,8 @@ func World(err error) bool {
 		return false
 	case state == "42501" || state == "55P03" || state == "25006":
 		return true // no privilege, lock not to be had, a server that became read-only
+	case state == "42P01" || state == "42703":
+		return true // no such table or column: another program has brought the schema further
 	default:
 		switch state[:2] {
 		case "08", "28", "40", "53", "57", "58", "F0", "XX":

@@ -157,10 +157,23 @@ func (tx *Tx) Block(addr string, n ticket.Number, who string, proven bool) error
 	if clean(addr) == "" {
 		return nil
 	}
-	if err := tx.exec("INSERT INTO blocks (addr, ticket, who, at, proven, lifted) VALUES (?, ?, ?, ?, ?, 0) "+
-		"ON CONFLICT (addr, ticket) DO UPDATE SET who = excluded.who, at = excluded.at, proven = excluded.proven, lifted = 0",
+	if err := tx.exec(newBlock+"who = excluded.who, at = excluded.at, proven = excluded.proven, withdrawn = 0, lifted = 0",
 		short(shorten(addr)), int64(n), text(who), at(tx.now), flag(proven)); err != nil {
 		return fmt.Errorf("block %s: %w", addr, err)
+	}
+	return nil
+}
+
+const newBlock = "INSERT INTO blocks (addr, ticket, who, at, proven, withdrawn, lifted) VALUES (?, ?, ?, ?, ?, 0, 0) ON CONFLICT (addr, ticket) DO UPDATE SET "
+
+// Reinstate takes back that a ticket's mark was withdrawn. What was said on
+// another ticket still lifts it.
+func (tx *Tx) Reinstate(addr string, n ticket.Number, who string, proven bool) error {
+	if clean(addr) == "" {
+		return nil
+	}
+	if err := tx.exec(newBlock+"withdrawn = 0", short(shorten(addr)), int64(n), text(who), at(tx.now), flag(proven)); err != nil {
+		return fmt.Errorf("reinstate a mark of %s: %w", addr, err)
 	}
 	return nil
 }
@@ -168,20 +181,19 @@ func (tx *Tx) Block(addr string, n ticket.Number, who string, proven bool) error
 // Withdraw takes back that a sender is heard no more because of one ticket.
 // What other tickets say of them holds.
 func (tx *Tx) Withdraw(addr string, n ticket.Number) error {
-	if err := tx.exec("DELETE FROM blocks WHERE addr = ? AND ticket IN (?, 0)", short(shorten(addr)), int64(n)); err != nil {
-		return fmt.Errorf("block %s no more: %w", addr, err)
+	if err := tx.exec("UPDATE blocks SET withdrawn = 1 WHERE addr = ? AND ticket = ?", short(shorten(addr)), int64(n)); err != nil {
+		return fmt.Errorf("withdraw a mark of %s: %w", addr, err)
 	}
 	return nil
 }
 
 // Unblock lets a sender be heard again, whatever tickets were marked, since
-// somebody says on one that they send no spam. It tells whether that is news.
-func (tx *Tx) Unblock(addr string, by ticket.Number) (bool, error) {
-	n, err := tx.affect("UPDATE blocks SET lifted = ? WHERE addr = ? AND lifted = 0", int64(by), short(shorten(addr)))
-	if err != nil {
-		return false, fmt.Errorf("unblock %s: %w", addr, err)
+// somebody says on one that they send no spam.
+func (tx *Tx) Unblock(addr string, by ticket.Number) error {
+	if err := tx.exec("UPDATE blocks SET lifted = ? WHERE addr = ? AND lifted = 0 AND withdrawn = 0", int64(by), short(shorten(addr))); err != nil {
+		return fmt.Errorf("unblock %s: %w", addr, err)
 	}
-	return n > 0, nil
+	return nil
 }
 
 // BlockAgain takes back what Unblock did for the same ticket.
@@ -209,7 +221,7 @@ func (tx *Tx) Blocked(addrs []string) (map[string]Blocked, error) {
 		}
 	}
 	for chunk := range slices.Chunk(list, batchRows) {
-		rows, err := find[blockedRow](tx, "SELECT addr, max(proven) AS proven FROM blocks WHERE addr IN ? AND lifted = 0 GROUP BY addr", chunk)
+		rows, err := find[blockedRow](tx, "SELECT addr, max(proven) AS proven FROM blocks WHERE addr IN ? AND lifted = 0 AND withdrawn = 0 GROUP BY addr", chunk)
 		if err != nil {
 			return nil, fmt.Errorf("look up blocked senders: %w", err)
 		}

@@ -99,13 +99,6 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 			return nil
 		})
 		mustWrite(t, s, func(tx *Tx) error {
-			unblock := func(by ticket.Number, news bool) error {
-				was, err := tx.Unblock(eve, by)
-				if was != news {
-					t.Errorf("Unblock by %d: news %t", by, was)
-				}
-				return err
-			}
 			nobody, unproven, proven := map[string]Blocked{}, map[string]Blocked{eve: {}}, map[string]Blocked{eve: {Proven: true}}
 			for i, step := range []struct {
 				do   func() error
@@ -118,14 +111,20 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 				{func() error { return tx.Withdraw(eve, other) }, unproven}, // as strongly as before
 				{func() error { return tx.Block(eve, other, noah, true) }, proven},
 				{func() error { return tx.Withdraw(eve, n) }, proven}, // the first one
-				{func() error { return tx.Block(eve, n, noah, false) }, proven},
-				{func() error { return unblock(third, true) }, nobody}, // said on a ticket without a mark
-				{func() error { return unblock(n, false) }, nobody},
-				{func() error { return tx.BlockAgain(eve, n) }, nobody},
-				{func() error { return tx.BlockAgain(eve, third) }, proven},
-				{func() error { return unblock(n, true) }, nobody},
-				{func() error { return tx.Block(eve, n, noah, false) }, unproven},
-				{func() error { return unblock(third, true) }, nobody},
+				{func() error { return tx.Reinstate(eve, n, noah, false) }, proven},
+				{func() error { return tx.Unblock(eve, third) }, nobody}, // said on a ticket without a mark
+				{func() error { return tx.Unblock(eve, n) }, nobody},
+				{func() error { return tx.BlockAgain(eve, n) }, nobody}, // that did nothing
+				{func() error { return tx.Withdraw(eve, other) }, nobody},
+				{func() error { return tx.BlockAgain(eve, third) }, unproven}, // but for what is withdrawn
+				{func() error { return tx.Unblock(eve, third) }, nobody},
+				{func() error { return tx.Reinstate(eve, other, noah, true) }, proven},
+				{func() error { return tx.Withdraw(eve, other) }, nobody},
+				{func() error { return tx.Reinstate(eve, n, noah, false) }, nobody}, // it is still lifted
+				{func() error { return tx.Block(eve, n, noah, false) }, unproven},   // it is said anew
+				{func() error { return tx.Block(eve, 0, noah, true) }, proven},      // of which the ticket is not known
+				{func() error { return tx.Withdraw(eve, n) }, proven},
+				{func() error { return tx.Unblock(eve, n) }, nobody},
 			} {
 				if err := step.do(); err != nil {
 					return err

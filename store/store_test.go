@@ -167,6 +167,25 @@ type sqliteFault int
 func (e sqliteFault) Error() string { return fmt.Sprintf("fault %d", int(e)) }
 func (e sqliteFault) Code() int     { return int(e) }
 
+// TestF28_ASchemaThatIsFurtherIsNoFaultOfTheMail: a daemon that still runs while
+// a newer one has changed the tables must put no mail aside for that.
+func TestF28_ASchemaThatIsFurtherIsNoFaultOfTheMail(t *testing.T) {
+	t.Parallel()
+	s := openWith(t, storetest.PostgreSQL(t), Options{})
+	for _, change := range []string{"ALTER TABLE blocks RENAME COLUMN proven TO sure", "ALTER TABLE blocks RENAME TO marks"} {
+		if _, err := s.writing.Exec(change); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.Blocked([]string{"ann@example.org"})
+			return err
+		})
+		if err == nil || !World(err) {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+}
+
 func TestF25_TransactionsThatTheDatabaseEndedAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	state := func(code string) error { return &pgconn.PgError{Severity: "ERROR", Code: code, Message: "injected"} }

@@ -100,7 +100,7 @@ func TestATechniciansMailsDoWhatTheirFirstLinesSay(t *testing.T) {
 		// Spam.
 		{tag, "spam", "appended commands 1042, in_progress→closed, tell transcript, spam"},
 		{"Re: [IT-1053] x", "not spam", "appended commands 1053, closed→open, tell status, tell transcript, not spam"},
-		{"Re: [IT-1053] x", "spam", "appended commands 1053, tell transcript"},
+		{"Re: [IT-1053] x", "spam", "appended commands 1053, tell transcript, spam"},
 		{tag, "not spam", "appended commands 1042, tell transcript, not spam"},
 		{"Re: [IT-1054] x", "spam", "appended command-error 1054, note, tell error, ERROR spam: sofia@example.com is a technician"},
 		// Hearing of it.

@@ -250,12 +250,12 @@ type Decision struct {
 	Unmerge  ticket.Number   `json:"unmerge,omitempty"` // the ticket goes on by itself, no more as that one
 	Links    []ticket.Number `json:"links,omitempty"`   // further tickets it has to do with
 	Unlinks  []ticket.Number `json:"unlinks,omitempty"`
-	Wanted   bool            `json:"wanted,omitempty"`   // a person has taken the mail out of the spam
-	Spam     bool            `json:"spam,omitempty"`     // ticket and requester are marked
-	NotSpam  bool            `json:"not_spam,omitempty"` // the marks are taken off
-	Unmarked bool            `json:"unmarked,omitempty"` // of these two only the requester's: the ticket has none, before and after
-	Reversed bool            `json:"reversed,omitempty"` // these two take back what was said before
-	Mute     bool            `json:"mute,omitempty"`     // the sender hears no more of the ticket
+	Wanted   bool            `json:"wanted,omitempty"`    // a person has taken the mail out of the spam
+	Spam     bool            `json:"spam,omitempty"`      // ticket and requester are marked
+	NotSpam  bool            `json:"not_spam,omitempty"`  // the marks are taken off
+	MarkKept bool            `json:"mark_kept,omitempty"` // of these two only the requester's: the ticket has its mark, or none, before and after
+	Reversed bool            `json:"reversed,omitempty"`  // these two take back what was said before
+	Mute     bool            `json:"mute,omitempty"`      // the sender hears no more of the ticket
 	Unmute   bool            `json:"unmute,omitempty"`
 	Undo     bool            `json:"undo,omitempty"`    // TakeBack has to complete it
 	Split    bool            `json:"split,omitempty"`   // SplitOff has to complete it

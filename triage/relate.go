@@ -100,18 +100,19 @@ const SpamTag = "spam"
 func (r *Rules) markSpam(d *Decision, f Facts, c Command, e *Effect) {
 	marked := slices.Contains(f.Tags, SpamTag)
 	e.Before, e.After = "no spam", "spam: "+orNobody(f.Requester)+" is heard no more"
+	if marked {
+		e.Before = "spam"
+	}
 	if c.Verb == NotSpamVerb {
 		e.Before, e.After = "spam", "no spam: "+orNobody(f.Requester)+" is heard again"
 	}
 	switch {
 	case c.Verb == SpamVerb && r.Works(f.Requester):
 		d.Errors = append(d.Errors, CommandError{Line: c.Line, Why: f.Requester + " is a technician", Valid: "closed"})
-	case c.Verb == SpamVerb && marked:
-		e.Before = e.After
 	case c.Verb == NotSpamVerb && !marked: // another ticket of the requester's may be
-		d.NotSpam, d.Unmarked = true, true
+		d.NotSpam, d.MarkKept = true, true
 	case c.Verb == SpamVerb:
-		d.Spam = true
+		d.Spam, d.MarkKept = true, marked // what was said elsewhere may have lifted that
 		if f.Status != ticket.Closed {
 			d.Changes = append(d.Changes, Change{ticket.Close, f.Status, ticket.Closed})
 		}

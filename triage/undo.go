@@ -35,12 +35,12 @@ const (
 	MergeEvent       = "merged"
 	MergedInEvent    = "merged in" // the other side of it
 	SpamEvent        = "spam"
-	HeardEvent       = "heard again" // the requester, though the ticket was not marked
+	BlockEvent       = "blocked" // the requester, or no more, while the ticket kept its mark or had none
 )
 
 func undoable(what string) bool {
 	switch what {
-	case StatusEvent, AssigneeEvent, TeamEvent, PriorityEvent, ParticipantEvent, DueEvent, LinkEvent, MergeEvent, MergedInEvent, SpamEvent, HeardEvent:
+	case StatusEvent, AssigneeEvent, TeamEvent, PriorityEvent, ParticipantEvent, DueEvent, LinkEvent, MergeEvent, MergedInEvent, SpamEvent, BlockEvent:
 		return true
 	}
 	return false
@@ -227,9 +227,9 @@ func (r *Rules) setBack(d *Decision, p *Past) {
 		e.Before, e.After = "part of "+r.Tag(into), "a ticket of its own"
 	case MergedInEvent:
 		return // the ticket that went into this one goes on by itself
-	case SpamEvent, HeardEvent:
+	case SpamEvent, BlockEvent:
 		d.Spam, d.NotSpam = p.After == "", p.After != ""
-		d.Unmarked, d.Reversed = p.What == HeardEvent, true
+		d.MarkKept, d.Reversed = p.What == BlockEvent, true
 		e.Before, e.After = "no spam", "spam"
 		if d.NotSpam {
 			e.Before, e.After = e.After, e.Before

@@ -352,6 +352,7 @@ type work struct {
 	told []string      // who was written to
 
 	warned []string // what a technician should know of these
+	freed  []string // senders whose marks as spam were taken off
 
 	part      *store.Entry // what a split takes out of its ticket
 	number    string       // of the ticket, for outbox keys of a mail about several

@@ -225,9 +225,12 @@ func (w *work) batch() error {
 			w.in.Ticket = before
 		}
 		w.told, w.held = append(w.told, sub.told...), append(w.held, sub.held...)
-		w.warned = append(w.warned, sub.warned...)
+		w.warned, w.freed = append(w.warned, sub.warned...), append(w.freed, sub.freed...)
 	}
-	return nil
+	if w.number != "" { // one of several
+		return nil
+	}
+	return w.warnOfBlocks()
 }
 
 // relate applies the commands that are about more than the ticket's own
@@ -312,19 +315,6 @@ func (w *work) link(a, b ticket.Number, on bool) error {
 // mark of a requester counts for itself, so that taking one back leaves others.
 func (w *work) markSpam() error {
 	d, from := &w.dec, w.rules.Canonical(w.t.Requester)
-	if !d.Unmarked {
-		w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
-		if d.Spam {
-			w.t.Tags = append(w.t.Tags, triage.SpamTag)
-		}
-	}
-	what, before, after, reason := triage.SpamEvent, from, "", ""
-	if d.Unmarked {
-		what = triage.HeardEvent
-	}
-	if d.Spam {
-		before, after = "", cmp.Or(from, "unknown")
-	}
 	was, err := w.tx.Blocked([]string{from})
 	if err != nil {
 		return err
@@ -338,14 +328,23 @@ func (w *work) markSpam() error {
 	}
 	delete(w.k.blocked, from)
 	maps.Copy(w.k.blocked, is)
-	switch {
-	case d.NotSpam && len(is) > 0:
-		reason = "its requester stays blocked"
-		w.warned = append(w.warned, from+" stays blocked by the mark of another ticket; \"not spam\" takes off all marks")
-	case d.Unmarked && len(is) == len(was):
+	if d.NotSpam {
+		w.freed = append(w.freed, from)
+	}
+	what, who := triage.BlockEvent, from
+	if !d.MarkKept {
+		what, who = triage.SpamEvent, cmp.Or(from, "unknown")
+		w.t.Tags = slices.DeleteFunc(slices.Clone(w.t.Tags), func(t string) bool { return t == triage.SpamTag })
+		if d.Spam {
+			w.t.Tags = append(w.t.Tags, triage.SpamTag)
+		}
+	} else if maps.Equal(is, was) {
 		return nil
 	}
-	return w.event(what, before, after, reason)
+	if d.Spam {
+		return w.event(what, "", who, "")
+	}
+	return w.event(what, who, "", "")
 }
 
 // blockRequester does to the sender what a decision says of spam.
@@ -354,14 +353,20 @@ func (w *work) blockRequester(from string) error {
 	if from == "" { // nobody to be silenced
 		return nil
 	}
+	marked := slices.Contains(w.t.Tags, triage.SpamTag)
 	switch {
-	case d.NotSpam && d.Reversed:
+	case d.NotSpam && d.Reversed && marked:
 		return w.tx.Withdraw(from, n)
 	case d.NotSpam:
-		_, err := w.tx.Unblock(from, n)
-		return err
-	case d.Reversed:
-		if err := w.tx.BlockAgain(from, n); err != nil || d.Unmarked {
+		if marked {
+			if err := w.tx.Withdraw(from, n); err != nil {
+				return err
+			}
+		}
+		return w.tx.Unblock(from, n)
+	}
+	if d.Reversed {
+		if err := w.tx.BlockAgain(from, n); err != nil || d.MarkKept && !marked {
 			return err
 		}
 	}
@@ -369,10 +374,30 @@ func (w *work) blockRequester(from string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.tx.Block(from, n, w.actor(), proven); err != nil {
+	block := w.tx.Block
+	if d.Reversed {
+		block = w.tx.Reinstate
+	}
+	if err := block(from, n, w.actor(), proven); err != nil {
 		return err
 	}
 	return w.tx.CancelQueued(n, from)
+}
+
+// warnOfBlocks says of whom a mail took marks off that others hold. It is asked
+// when all of the mail is done, which may be about several tickets.
+func (w *work) warnOfBlocks() error {
+	if len(w.freed) == 0 {
+		return nil
+	}
+	blocked, err := w.tx.Blocked(w.freed)
+	if err != nil {
+		return err
+	}
+	for _, from := range slices.Sorted(maps.Keys(blocked)) {
+		w.warned = append(w.warned, from+" stays blocked by the mark of another ticket; \"not spam\" takes off all marks")
+	}
+	return nil
 }
 
 // merge closes one ticket, and those who are on it follow the other one.

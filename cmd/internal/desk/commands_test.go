@@ -390,17 +390,96 @@ func TestEachMarkOfSpamCountsForItself(t *testing.T) {
 			t.Errorf("the transcript does not say that she is heard:\n%s", text)
 		}
 		heard("no spam, says a ticket that has no mark", true, true) // 1008, 1009
-		o.wantEvent(1003, "heard again")
+		o.wantEvent(1003, "blocked")
 		say(1003, "undo")
 		heard("and takes it back", false, false)
+		say(1003, "undo") // of the undo
+		heard("and takes that back", true, true)
 		if d := o.show(1003); slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Open {
 			t.Errorf("the ticket that has no mark: %+v", d.Ticket)
 		}
-		say(1003, "not spam")
 		events := len(o.events(1003))
 		say(1003, "not spam")
 		if got := o.events(1003); len(got) != events {
 			t.Errorf("what changes nothing is told: %v", got[events:])
+		}
+		// The first ticket has its mark, which does not hold any more.
+		o.clock.add(time.Hour) // so many answers an hour
+		say(1001, "spam")
+		heard("spam after all", true, false)
+		say(1001, "undo")
+		heard("and takes it back", true, true)
+		if d := o.show(1001); !slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Closed {
+			t.Errorf("the ticket that has a mark: %+v", d.Ticket)
+		}
+	})
+}
+
+// TestWhatIsSaidOfSpamTwiceIsTakenBackOnce has two technicians say that a sender
+// sends no spam, and one of them take it back.
+func TestWhatIsSaidOfSpamTwiceIsTakenBackOnce(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the first of them %t", first), func(t *testing.T) {
+			both(t, func(t *testing.T, o *office) {
+				o.deliver(vouched(letter(ann, "cheap", "x")), vouched(letter(ann, "another", "x")))
+				o.deliver(vouched(letter(tina, "Re: [IT-1001]", "spam")))
+				o.deliver(vouched(letter(tina, "Re: [IT-1002]", "not spam")))
+				o.deliver(vouched(letter(tom, "Re: [IT-1001]", "not spam")))
+				if first {
+					o.deliver(vouched(letter(tina, "Re: [IT-1002]", "undo")))
+				} else {
+					o.deliver(vouched(letter(tom, "Re: [IT-1001]", "undo")))
+				}
+				o.deliver(vouched(letter(ann, "a third one", "x")))
+				if fates := o.fates(); !strings.HasSuffix(fates, " new_ticket") {
+					t.Error(fates)
+				}
+			})
+		})
+	}
+}
+
+// TestOneMailMarksSeveralTickets, and its undo says nothing that is not so when
+// it is done.
+func TestOneMailMarksSeveralTickets(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(vouched(letter(ann, "cheap", "x")), vouched(letter(ann, "another", "x")))
+		list := postFrom(o, vouched(letter(tina, "junk", "1001 spam\n1002 spam")))
+		o.only(list, mailout.Transcript)
+		list = postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "undo")))
+		if m := o.only(list, mailout.Transcript); strings.Contains(m.whole, "stays blocked") {
+			t.Errorf("the transcript says what is not so:\n%s", m.whole)
+		}
+		o.deliver(vouched(letter(ann, "a third one", "x")))
+		if fates := o.fates(); !strings.HasSuffix(fates, " new_ticket") {
+			t.Error(fates)
+		}
+		for _, n := range []ticket.Number{1001, 1002} {
+			if d := o.show(n); slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Open {
+				t.Errorf("%+v", d.Ticket)
+			}
+		}
+	})
+}
+
+// TestSpamOfNobodyIsTakenBackWhole: a ticket whose sender is not certain has no
+// requester.
+func TestSpamOfNobodyIsTakenBackWhole(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver("From: " + bob + "\r\n" + letter(ann, "who am I", "x"))
+		if d := o.show(1001); d.Ticket.Requester != "" {
+			t.Fatalf("requester %q", d.Ticket.Requester)
+		}
+		for i, want := range []struct {
+			say    string
+			marked bool
+			status ticket.Status
+		}{{"spam", true, ticket.Closed}, {"not spam", false, ticket.Open}, {"undo", true, ticket.Closed}} {
+			o.deliver(vouched(letter(tina, "Re: [IT-1001]", want.say, fmt.Sprintf("Message-ID: <%d@example.org>", i))))
+			if d := o.show(1001); slices.Contains(d.Ticket.Tags, triage.SpamTag) != want.marked || d.Ticket.Status != want.status {
+				t.Errorf("after %q: %s, tags %q", want.say, d.Ticket.Status, d.Ticket.Tags)
+			}
 		}
 	})
 }

@@ -91,7 +91,7 @@ func (p *page) save(w http.ResponseWriter, r *http.Request, s saved) {
 			if n++; n > mostSaved {
 				row, last = []string{fmt.Sprintf("The list is longer: only its first %d rows are here.", mostSaved)}, true
 			}
-			row = slices.Concat(row, make([]string, len(s.head)-len(row))) // as many cells in each
+			row = slices.Concat(row, make([]string, max(0, len(s.head)-len(row)))) // as many cells in each
 			for i := range row {
 				row[i] = harmless(row[i])
 			}

@@ -259,6 +259,24 @@ func TestASavedSearchSaysWhatMayBeMissing(t *testing.T) {
 	}
 }
 
+// learning is a desk that has everything indexed after its first search.
+type learning struct{ *memory }
+
+func (l learning) Search(ctx context.Context, f store.SearchFilter) (store.Found, error) {
+	found, err := l.memory.Search(ctx, f)
+	l.unread = 0
+	return found, err
+}
+
+func TestASavedSearchRemembersWhatItsFirstPartsLacked(t *testing.T) {
+	t.Parallel()
+	o := options(learning{unread()})
+	rows := readCSV(t, get(t, open(t, o), "/search?q=vpn&format=csv").Body.Bytes())
+	if last := rows[len(rows)-1][0]; !strings.HasPrefix(last, "Some tickets may be missing: those before IT-1049") {
+		t.Errorf("the last row is %q", last)
+	}
+}
+
 // endless is a desk with more tickets than anybody can save. It fails after so
 // many of them, if that is not 0.
 type endless struct {

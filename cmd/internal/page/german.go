@@ -102,7 +102,7 @@ var german = &language{
 		"Facts": "Angaben", "All tickets of this person": "Alle Tickets dieser Person", "Created": "Eröffnet", "First answer": "Erste Antwort", "Mailbox": "Postfach", "Participants": "Beteiligte", "cc": "in Kopie",
 		"Related tickets": "Verwandte Tickets", "link": "verknüpft", "follow up": "Folgeticket", "merged": "zusammengeführt", "split": "abgetrennt", "Why": "Warum", "How the first mail was read": "Wie die erste E-Mail gelesen wurde", "The mail that opened it": "Die E-Mail, die es eröffnet hat", "Mail sent about this ticket": "E-Mail zu diesem Ticket",
 		"Participant": "Beteiligt", "Merged in": "Hierher zusammengeführt", "Linked": "Verknüpft", "Muted": "Stummgeschaltet", "Unmuted": "Wieder laut", "Reminded": "Erinnert", "Not reminded": "Nicht erinnert",
-		"Delivery failed": "Zustellung fehlgeschlagen", "Mail held back": "E-Mail zurückgehalten", "Mails taken back": "E-Mails zurückgeholt", "Heard again": "Wieder gehört", "Automatic": "Automatisch", "Refused": "Abgelehnt",
+		"Delivery failed": "Zustellung fehlgeschlagen", "Mail held back": "E-Mail zurückgehalten", "Mails taken back": "E-Mails zurückgeholt", "Blocked": "Gesperrt", "Automatic": "Automatisch", "Refused": "Abgelehnt",
 		"Participant added": "Beteiligt", "Command refused": "Befehl abgelehnt", "Spoken to": "Angeschrieben",
 		"The sender could not be authenticated: dkim=none, spf=softfail.": "Der Absender konnte nicht bestätigt werden: dkim=none, spf=softfail.",
 

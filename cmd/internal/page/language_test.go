@@ -81,7 +81,7 @@ func TestGermanPagesAreGerman(t *testing.T) {
 	}
 	for _, what := range []string{
 		"created", triage.AssigneeEvent, triage.PriorityEvent, triage.ParticipantEvent, triage.DueEvent, triage.LinkEvent, triage.MergeEvent, triage.MergedInEvent,
-		"linked", triage.HeardEvent, "muted", "unmuted", "reminded", "not reminded", "commands", "delivery failed", "mail held back", string(triage.Automatic), string(triage.Refused),
+		"linked", triage.BlockEvent, "muted", "unmuted", "reminded", "not reminded", "commands", "delivery failed", "mail held back", string(triage.Automatic), string(triage.Refused),
 	} {
 		if s := capital(what); german.say(s) == s {
 			missing[s] = "the event"

@@ -131,7 +131,7 @@ func (p *page) savedSearch(r *http.Request, _ time.Time) (saved, error) {
 					list = append(list, h.Ticket)
 				}
 			}
-			partial, unread = partial || found.Partial, found.Unread
+			partial, unread = partial || found.Partial, max(unread, found.Unread)
 			ended = found.Next == 0 || found.Next == f.Before
 			f.Before = found.Next
 		}

@@ -1,18 +1,20 @@
 -- Who is heard no more, by each ticket that was marked as spam: what one
 -- technician takes back must not take back another's mark. Ticket 0 are marks
--- from before, of which that is not known. lifted is the ticket on which somebody
--- has said that it was no spam; 0: the mark holds.
+-- from before, of which that is not known. A mark holds unless it was withdrawn
+-- or, on the ticket that lifted names, somebody has said that the sender sends no
+-- spam. The table "blocked" stays for programs of the version before, which may
+-- still run.
 
 -- +goose Up
 CREATE TABLE blocks (
-	addr   TEXT    NOT NULL CHECK (addr <> ''),
-	ticket INTEGER NOT NULL,
-	who    TEXT    NOT NULL,
-	at     INTEGER NOT NULL,
-	proven INTEGER NOT NULL CHECK (proven IN (0, 1)),
-	lifted INTEGER NOT NULL,
+	addr      TEXT    NOT NULL CHECK (addr <> ''),
+	ticket    INTEGER NOT NULL,
+	who       TEXT    NOT NULL,
+	at        INTEGER NOT NULL,
+	proven    INTEGER NOT NULL CHECK (proven IN (0, 1)),
+	withdrawn INTEGER NOT NULL CHECK (withdrawn IN (0, 1)),
+	lifted    INTEGER NOT NULL,
 	PRIMARY KEY (addr, ticket)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO blocks (addr, ticket, who, at, proven, lifted)
-	SELECT addr, 0, who, at, proven, 0 FROM blocked;
-DROP TABLE blocked;
+INSERT INTO blocks (addr, ticket, who, at, proven, withdrawn, lifted)
+	SELECT addr, 0, who, at, proven, 0, 0 FROM blocked;
