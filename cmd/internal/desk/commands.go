@@ -355,9 +355,9 @@ func (w *work) blockRequester(from string) error {
 	}
 	marked := slices.Contains(w.t.Tags, triage.SpamTag)
 	switch {
-	case d.NotSpam && d.Reversed && marked:
+	case d.NotSpam && d.Reversed && marked: // "spam" is taken back: what this ticket said
 		return w.tx.Withdraw(from, n)
-	case d.NotSpam:
+	case d.NotSpam: // it is said: whatever any ticket said
 		if marked {
 			if err := w.tx.Withdraw(from, n); err != nil {
 				return err
@@ -365,7 +365,7 @@ func (w *work) blockRequester(from string) error {
 		}
 		return w.tx.Unblock(from, n)
 	}
-	if d.Reversed {
+	if d.Reversed { // "not spam" is taken back
 		if err := w.tx.BlockAgain(from, n); err != nil || d.MarkKept && !marked {
 			return err
 		}
