@@ -444,18 +444,18 @@ func TestWhatIsSaidOfSpamTwiceIsTakenBackOnce(t *testing.T) {
 // it is done.
 func TestOneMailMarksSeveralTickets(t *testing.T) {
 	both(t, func(t *testing.T, o *office) {
-		o.deliver(vouched(letter(ann, "cheap", "x")), vouched(letter(ann, "another", "x")))
-		list := postFrom(o, vouched(letter(tina, "junk", "1001 spam\n1002 spam")))
+		o.deliver(vouched(letter(ann, "cheap", "x")), vouched(letter(ann, "another", "x")), vouched(letter(ann, "a third one", "x")))
+		list := postFrom(o, vouched(letter(tina, "junk", "1001 spam\n1002 spam\n1003 spam")))
 		o.only(list, mailout.Transcript)
 		list = postFrom(o, vouched(letter(tina, "Re: [IT-1001]", "undo")))
 		if m := o.only(list, mailout.Transcript); strings.Contains(m.whole, "stays blocked") {
 			t.Errorf("the transcript says what is not so:\n%s", m.whole)
 		}
-		o.deliver(vouched(letter(ann, "a third one", "x")))
+		o.deliver(vouched(letter(ann, "one more", "x")))
 		if fates := o.fates(); !strings.HasSuffix(fates, " new_ticket") {
 			t.Error(fates)
 		}
-		for _, n := range []ticket.Number{1001, 1002} {
+		for _, n := range []ticket.Number{1001, 1002, 1003} {
 			if d := o.show(n); slices.Contains(d.Ticket.Tags, triage.SpamTag) || d.Ticket.Status != ticket.Open {
 				t.Errorf("%+v", d.Ticket)
 			}
