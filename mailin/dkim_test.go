@@ -312,12 +312,12 @@ func TestT28SignaturesCostWhatTheMailIsLong(t *testing.T) {
 		m := Parse([]byte(raw), Limits{})
 		begin := time.Now()
 		took, _ := cost(func() { v.Verify(t.Context(), []byte(raw), &m) })
-		if took > signatureTime {
+		if took > signatureTime/2 {
 			t.Errorf("%s took %v", name, took)
 		}
-		inTime := time.Since(begin) < signatureTime // it had the processor
 		for _, r := range m.DKIM {
-			if r.Result == "temperror" && inTime {
+			// Late without having worked long: others had the processor.
+			if late := time.Since(begin) >= signatureTime; r.Result == "temperror" && !late {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}

@@ -157,6 +157,8 @@ func (tx *Tx) flushFresh() error {
 	return insert(tx, &rows)
 }
 
+const freshRowBytes = 64 << 10
+
 // joined gives the words as rows of search_fresh have them, none much longer
 // than freshRowBytes: the entries that one transaction adds to a ticket may
 // have many words together.
@@ -256,12 +258,11 @@ func (c *changes) put(n int64, scope int, word string) {
 
 // Bounds of one Index.
 const (
-	mostFreshWords = 40000    // that it takes of what is fresh
-	mostFreshBytes = 1 << 20  // of these that it reads
-	mostGone       = 10       // tickets that have lost words, whose texts are all read
-	mostOldWords   = 100000   // that it takes of tickets from before there was a search
-	textsAtOnce    = 50       // tickets or entries that are read at once
-	freshRowBytes  = 64 << 10 // of words in one row of what is fresh
+	mostFreshWords = 40000   // that it takes of what is fresh
+	mostFreshBytes = 1 << 20 // of these that it reads
+	mostGone       = 10      // tickets that have lost words, whose texts are all read
+	mostOldWords   = 100000  // that it takes of tickets from before there was a search
+	textsAtOnce    = 50      // tickets or entries that are read at once
 )
 
 // Index makes one step towards an index that has everything: it moves what was
@@ -340,15 +341,11 @@ func (tx *Tx) indexFresh(c *changes) (n int, full bool, err error) {
 	if err != nil || len(sizes) == 0 {
 		return 0, false, err
 	}
-	full = len(sizes) == batchRows
-	ids, bytes := make([]int64, 0, len(sizes)), int64(0)
-	for _, r := range sizes {
-		if bytes += r.Size; len(ids) > 0 && bytes > mostFreshBytes {
-			full = true
-			break
-		}
-		ids = append(ids, r.ID)
+	ids := make([]int64, within(sizes, mostFreshBytes))
+	for i := range ids {
+		ids[i] = sizes[i].ID
 	}
+	full = len(sizes) == batchRows || len(ids) < len(sizes)
 	rows, err := find[freshRow](tx, "SELECT * FROM search_fresh WHERE id IN ? ORDER BY id", ids)
 	if err != nil {
 		return 0, false, err

@@ -132,7 +132,7 @@ func TestEveryQueryRunsAlongAnIndex(t *testing.T) {
 		try(tx.FirstVerified(1001))
 		try(nil, tx.Withdraw("a", 1001))
 		try(nil, tx.Unblock("a", 1001))
-		try(nil, tx.Reinstate("a", 1001, "b", true))
+		try(nil, tx.Reinstate("a", 1001))
 		try(nil, tx.BlockAgain("a", 1001))
 		try(nil, tx.CancelQueued(1001, "a"))
 		try(tx.IssuedTo(1001, "a", tx.Now()))

@@ -157,23 +157,10 @@ func (tx *Tx) Block(addr string, n ticket.Number, who string, proven bool) error
 	if clean(addr) == "" {
 		return nil
 	}
-	if err := tx.exec(newBlock+"who = excluded.who, at = excluded.at, proven = excluded.proven, withdrawn = 0, lifted = 0",
+	if err := tx.exec("INSERT INTO blocks (addr, ticket, who, at, proven, withdrawn, lifted) VALUES (?, ?, ?, ?, ?, 0, 0) ON CONFLICT (addr, ticket) "+
+		"DO UPDATE SET who = excluded.who, at = excluded.at, proven = excluded.proven, withdrawn = 0, lifted = 0",
 		short(shorten(addr)), int64(n), text(who), at(tx.now), flag(proven)); err != nil {
 		return fmt.Errorf("block %s: %w", addr, err)
-	}
-	return nil
-}
-
-const newBlock = "INSERT INTO blocks (addr, ticket, who, at, proven, withdrawn, lifted) VALUES (?, ?, ?, ?, ?, 0, 0) ON CONFLICT (addr, ticket) DO UPDATE SET "
-
-// Reinstate takes back that a ticket's mark was withdrawn. What was said on
-// another ticket still lifts it.
-func (tx *Tx) Reinstate(addr string, n ticket.Number, who string, proven bool) error {
-	if clean(addr) == "" {
-		return nil
-	}
-	if err := tx.exec(newBlock+"withdrawn = 0", short(shorten(addr)), int64(n), text(who), at(tx.now), flag(proven)); err != nil {
-		return fmt.Errorf("reinstate a mark of %s: %w", addr, err)
 	}
 	return nil
 }
@@ -183,6 +170,15 @@ func (tx *Tx) Reinstate(addr string, n ticket.Number, who string, proven bool) e
 func (tx *Tx) Withdraw(addr string, n ticket.Number) error {
 	if err := tx.exec("UPDATE blocks SET withdrawn = 1 WHERE addr = ? AND ticket = ?", short(shorten(addr)), int64(n)); err != nil {
 		return fmt.Errorf("withdraw a mark of %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Reinstate takes back a Withdraw. What was said on another ticket still lifts
+// the mark.
+func (tx *Tx) Reinstate(addr string, n ticket.Number) error {
+	if err := tx.exec("UPDATE blocks SET withdrawn = 0 WHERE addr = ? AND ticket = ?", short(shorten(addr)), int64(n)); err != nil {
+		return fmt.Errorf("reinstate a mark of %s: %w", addr, err)
 	}
 	return nil
 }

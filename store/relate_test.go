@@ -111,18 +111,18 @@ func TestBlockedAndMutedAreKept(t *testing.T) {
 				{func() error { return tx.Withdraw(eve, other) }, unproven}, // as strongly as before
 				{func() error { return tx.Block(eve, other, noah, true) }, proven},
 				{func() error { return tx.Withdraw(eve, n) }, proven}, // the first one
-				{func() error { return tx.Reinstate(eve, n, noah, false) }, proven},
+				{func() error { return tx.Reinstate(eve, n) }, proven},
 				{func() error { return tx.Unblock(eve, third) }, nobody}, // said on a ticket without a mark
 				{func() error { return tx.Unblock(eve, n) }, nobody},
 				{func() error { return tx.BlockAgain(eve, n) }, nobody}, // that did nothing
 				{func() error { return tx.Withdraw(eve, other) }, nobody},
 				{func() error { return tx.BlockAgain(eve, third) }, unproven}, // but for what is withdrawn
 				{func() error { return tx.Unblock(eve, third) }, nobody},
-				{func() error { return tx.Reinstate(eve, other, noah, true) }, proven},
+				{func() error { return tx.Reinstate(eve, other) }, proven},
 				{func() error { return tx.Withdraw(eve, other) }, nobody},
-				{func() error { return tx.Reinstate(eve, n, noah, false) }, nobody}, // it is still lifted
-				{func() error { return tx.Block(eve, n, noah, false) }, unproven},   // it is said anew
-				{func() error { return tx.Block(eve, 0, noah, true) }, proven},      // of which the ticket is not known
+				{func() error { return tx.Reinstate(eve, n) }, nobody},            // it is still lifted
+				{func() error { return tx.Block(eve, n, noah, false) }, unproven}, // it is said anew
+				{func() error { return tx.Block(eve, 0, noah, true) }, proven},    // of which the ticket is not known
 				{func() error { return tx.Withdraw(eve, n) }, proven},
 				{func() error { return tx.Unblock(eve, n) }, nobody},
 			} {

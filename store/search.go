@@ -281,14 +281,9 @@ func (q *seeker) readFresh() error {
 	if err != nil || len(sizes) == 0 {
 		return err
 	}
-	least, bytes := int64(0), int64(0)
-	for i, r := range sizes {
-		if bytes += r.Size; i == mostFresh || i > 0 && bytes > freshBytes {
-			q.partial = true
-			break
-		}
-		least = r.ID
-	}
+	n := within(sizes[:min(len(sizes), mostFresh)], freshBytes)
+	q.partial = q.partial || n < len(sizes)
+	least := sizes[n-1].ID
 	var terms []string
 	var args []any
 	for i, t := range q.terms {
@@ -302,6 +297,17 @@ func (q *seeker) readFresh() error {
 }
 
 type freshSize struct{ ID, Size int64 }
+
+// within is how many of these rows, from the first on, have no more than so
+// many bytes together; at least one, if there is any.
+func within(sizes []freshSize, most int64) int {
+	for i, r := range sizes {
+		if most -= r.Size; most < 0 && i > 0 {
+			return i
+		}
+	}
+	return len(sizes)
+}
 
 // places adds what rows of the index have to the sets of their parts, and gives
 // how many rows there were. They may be thousands, so that each is read without
@@ -331,12 +337,11 @@ func (q *seeker) places(query string, has map[int64]*members, args ...any) (n in
 // padded makes a list as long as a power of two, with its last value again and
 // again: so there are few statements, which a database has prepared already.
 func padded(list []int64) []int64 {
-	if n := len(list); n > 2 {
-		for want := 1 << bits.Len(uint(n-1)); len(list) < want; {
-			list = append(list[:len(list):len(list)], list[n-1])
-		}
+	n := len(list)
+	if n <= 2 {
+		return list
 	}
-	return list
+	return append(slices.Clip(list), slices.Repeat(list[n-1:], 1<<bits.Len(uint(n-1))-n)...)
 }
 
 // partsAtOnce is how many parts are looked into for a beginning at once: many

@@ -94,8 +94,8 @@ func (r sessionRow) session(now time.Time) Session {
 	}
 }
 
-// AskSignIn keeps a wish to sign in, and says whether a mail with the link may
-// be sent. The error is ErrTooOften when this client has to wait.
+// AskSignIn keeps a wish to sign in, and says whether a mail with the link is to
+// be sent: to who is known, and not too often. The error is ErrTooOften when this client has to wait.
 func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error) {
 	// Who is refused does not get as far as the one transaction that mail waits
 	// for, too.
@@ -111,8 +111,6 @@ func (s *Store) AskSignIn(ctx context.Context, in SignIn) (mail bool, err error)
 		if err := tooOften(tx.ctx, tx.db, in.Client, tx.now); err != nil {
 			return tx.noted(err)
 		}
-		// Of those that nothing was sent for: none of the others makes room for a
-		// crowd of strangers.
 		if err := tx.exec("DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE mailed = 0 AND client <> '' ORDER BY expires_at DESC, id DESC LIMIT 1000 OFFSET ?)", mostSignIns-1); err != nil {
 			return err
 		}

@@ -358,28 +358,25 @@ func (w *work) blockRequester(from string) error {
 	case d.NotSpam && d.Reversed && marked: // "spam" is taken back: what this ticket said
 		return w.tx.Withdraw(from, n)
 	case d.NotSpam: // it is said: whatever any ticket said
-		if marked {
-			if err := w.tx.Withdraw(from, n); err != nil {
-				return err
-			}
+		if err := w.tx.Withdraw(from, n); err != nil {
+			return err
 		}
 		return w.tx.Unblock(from, n)
-	}
-	if d.Reversed { // "not spam" is taken back
+	case d.Reversed: // "not spam" is taken back
 		if err := w.tx.BlockAgain(from, n); err != nil || d.MarkKept && !marked {
 			return err
 		}
-	}
-	proven, err := w.tx.FirstVerified(n)
-	if err != nil {
-		return err
-	}
-	block := w.tx.Block
-	if d.Reversed {
-		block = w.tx.Reinstate
-	}
-	if err := block(from, n, w.actor(), proven); err != nil {
-		return err
+		if err := w.tx.Reinstate(from, n); err != nil {
+			return err
+		}
+	default:
+		proven, err := w.tx.FirstVerified(n)
+		if err != nil {
+			return err
+		}
+		if err := w.tx.Block(from, n, w.actor(), proven); err != nil {
+			return err
+		}
 	}
 	return w.tx.CancelQueued(n, from)
 }

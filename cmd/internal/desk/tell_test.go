@@ -50,7 +50,11 @@ func TestT05OutsiderGetsTheSameAnswerWithAnyReference(t *testing.T) {
 			t.Errorf("answers with and without a reference differ:\n%s", diff)
 		}
 		for _, word := range []string{"1001", "Salaries", "secret", "Ann", ann, tina, "link", "claim"} {
-			if strings.Contains(shape(real), word) { // not in an id, by chance
+			text := real.whole
+			if word == "link" || word == "claim" { // an id may have that by chance
+				text = shape(real)
+			}
+			if strings.Contains(text, word) {
 				t.Errorf("the answer tells %q:\n%s", word, real.whole)
 			}
 		}

@@ -246,6 +246,7 @@ func (b *browser) call(t *testing.T, method string, params, result any) {
 	if b.session != "" {
 		msg["sessionId"] = b.session
 	}
+	b.wantSoon(t)
 	if err := websocket.JSON.Send(b.conn, msg); err != nil {
 		t.Fatal(err)
 	}
@@ -261,16 +262,19 @@ func (b *browser) call(t *testing.T, method string, params, result any) {
 	}
 }
 
-// patience is how long the browser may take for one thing.
-const patience = 2 * time.Minute
+// wantSoon gives the browser two minutes for the next thing.
+func (b *browser) wantSoon(t *testing.T) {
+	t.Helper()
+	if err := b.conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // wait reads until the frame that is asked for, and keeps what the browser
 // complains about on the way.
 func (b *browser) wait(t *testing.T, wanted func(frame) bool) frame {
 	t.Helper()
-	if err := b.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	b.wantSoon(t)
 	for {
 		var f frame
 		if err := websocket.JSON.Receive(b.conn, &f); err != nil {

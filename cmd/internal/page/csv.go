@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -28,6 +27,14 @@ const (
 	savedBatch = 500              // rows held in memory
 	savedPause = 30 * time.Second // for a reader to take one batch
 )
+
+// remark is a row that says something about the list, with as many cells as all
+// others (RFC 4180, section 2).
+func (s *saved) remark(text string) []string {
+	row := make([]string, len(s.head))
+	row[0] = text
+	return row
+}
 
 // list answers with the page of a list, or, where the address says so, with
 // all of the list as CSV.
@@ -84,14 +91,15 @@ func (p *page) save(w http.ResponseWriter, r *http.Request, s saved) {
 			break
 		}
 		last := len(rows) < savedBatch
-		if last && s.lacks != nil && s.lacks() != "" {
-			rows = append(rows, []string{s.lacks()})
+		if last && s.lacks != nil {
+			if what := s.lacks(); what != "" {
+				rows = append(rows, s.remark(what))
+			}
 		}
 		for _, row := range rows {
 			if n++; n > mostSaved {
-				row, last = []string{fmt.Sprintf("The list is longer: only its first %d rows are here.", mostSaved)}, true
+				row, last = s.remark(fmt.Sprintf("The list is longer: only its first %d rows are here.", mostSaved)), true
 			}
-			row = slices.Concat(row, make([]string, max(0, len(s.head)-len(row)))) // as many cells in each
 			for i := range row {
 				row[i] = harmless(row[i])
 			}

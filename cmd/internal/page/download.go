@@ -88,7 +88,7 @@ func (p *page) maySee(ctx context.Context, v viewer, e store.Entry) error {
 	return nil
 }
 
-// Bounds of downloads (P4), for technicians and for all others.
+// Bounds of downloads (P4): of technicians, and of all others.
 const (
 	mostLoads   = 2        // raw mails that are read at once
 	mostSending = 64 << 20 // bytes of files on their way
@@ -98,8 +98,7 @@ const (
 )
 
 // downloads keeps few files in memory at once. Each person has one download at
-// a time, so that slow ones of somebody hold up nobody else. Technicians have a
-// room of their own: many strangers together must not hold them up.
+// a time, so that slow ones of somebody hold up nobody else.
 type downloads struct {
 	reading, sending *semaphore.Weighted
 

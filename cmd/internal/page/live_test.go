@@ -195,9 +195,7 @@ func TestQuietDesksKeepTheirListeners(t *testing.T) {
 	secured.NextProtos = []string{"h2", "http/1.1"}
 	for _, version := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			o := options(busy())
-			o.Proxies = nil
-			p, err := newPage(o)
+			p, err := newPage(options(busy()))
 			if err != nil {
 				t.Fatal(err)
 			}

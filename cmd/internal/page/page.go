@@ -140,6 +140,8 @@ type page struct {
 	proxies             []netip.Prefix
 	userHeader          string
 
+	// Apart from one another: many strangers together must not hold up who works
+	// here.
 	downloads, techniciansDownloads *downloads
 
 	panics   atomic.Int64

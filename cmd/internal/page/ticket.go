@@ -262,12 +262,13 @@ func (p *page) theirs(d store.Detail, v viewer) (store.Detail, bool) {
 	}
 	out := store.Detail{Ticket: d.Ticket, Participants: d.Participants, Earlier: d.Earlier}
 	out.Ticket.Tags, out.Ticket.Reasons = nil, nil
+	me := p.people.Canonical(v.Addr)
 	for _, e := range d.Entries {
 		if e.Visibility == "public" {
 			e.Flags, e.Verified = nil, true
 			// What somebody quotes is for themselves: it may be a work note, or a
 			// mail to technicians, also where its author works here no more.
-			if author := p.people.Canonical(e.Author); author == "" || author != p.people.Canonical(v.Addr) {
+			if author := p.people.Canonical(e.Author); author == "" || author != me {
 				e.Blocks, e.FullText = nil, e.Text
 			}
 			out.Entries = append(out.Entries, e)
