@@ -377,7 +377,7 @@ type Source struct {
 	trouble map[uint32]*trouble
 	waiting int // mails, at last count
 
-	reconciled time.Time // when filed mails were compared with what is known of them
+	compared comparison // of filed mails with what is known of them
 }
 
 // New makes a Source. The settings should have passed Validate; Run does not

@@ -4,58 +4,95 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 )
 
-// How often filed mails are compared with what the Desk knows, and how soon
-// again after an attempt that came to nothing.
+// How often filed mails are compared with what the Desk knows, how soon again
+// at the earliest, and how many attempts may come to nothing before mail is
+// taken all the same.
 const (
 	reconcileEvery = 24 * time.Hour
 	reconcileAgain = time.Hour
+	reconcileTries = 3
 )
 
-// reconcile compares the folders that mail is filed to with what the Desk
-// knows, and brings back what it does not: its database may have been restored
-// from a copy, or have lost its last commits in a fail-over (F21). It looks at
-// what arrived within the last days and since the first start, so that what
-// other programs have put there before is left alone. Afterwards the folder
-// that mail comes in to is open again.
-func (w *watcher) reconcile(ctx context.Context) error {
-	w.reconciled = time.Now().Add(reconcileAgain - reconcileEvery)
+// comparison is when filed mails are compared with what the Desk knows.
+type comparison struct {
+	last    time.Time // when it came to its end
+	next    time.Time // not before
+	vain    int       // attempts since then that did not
+	doubted bool      // the Desk could not be reached since then
+}
+
+// doubt lets the next comparison come before more mail is taken.
+func (c *comparison) doubt() {
+	c.doubted = true
+	c.next = c.last.Add(reconcileAgain)
+}
+
+func (c *comparison) due(now time.Time) bool {
+	return !now.Before(c.next) && (c.doubted || now.Sub(c.last) >= reconcileEvery)
+}
+
+// reconcile compares, when it is time to, the folders that mail is filed to
+// with what the Desk knows, and brings back what it does not: its database may
+// have been restored from a copy, or have lost its last commits in a fail-over
+// (F21). That comes before any mail is taken, which would get the number of a
+// ticket that was lost. It looks at what arrived within the last days and since
+// the first start, so that what other programs have put there before is left
+// alone. Afterwards the folder that mail comes in to is open again. Compared
+// says that it was time to.
+func (w *watcher) reconcile(ctx context.Context) (compared bool, err error) {
+	c := &w.compared
+	if !c.due(time.Now()) {
+		return false, nil
+	}
+	if err := w.begin(ctx); err != nil {
+		return true, err
+	}
+	c.vain++
+	lastTry := c.vain >= reconcileTries
+	if lastTry { // mail is taken next, whatever comes of this
+		c.vain, c.next = 0, time.Now().Add(reconcileAgain)
+	}
 	since := w.start.At.Truncate(time.Second) // as exact as INTERNALDATE is
 	if day := time.Now().Add(-w.cfg.Reconcile); day.After(since) {
 		since = day
 	}
-	var failed error
+	var refused, fault error
 	for _, f := range []Folder{Done, Quarantine} {
-		if err := w.bringBack(ctx, w.folders[f], since); err != nil {
-			if refusal(err) == nil && !isDeskError(err) {
-				return err
-			}
-			failed = errors.Join(failed, err)
+		err := w.bringBack(ctx, w.folders[f], since)
+		switch {
+		case err == nil:
+		case isDeskError(err):
+			fault = err
+		case refusal(err) != nil:
+			refused = errors.Join(refused, err)
+		default:
+			return true, err
 		}
 	}
 	data, err := w.conn.open(ctx, false)
 	if err != nil {
-		return err
+		return true, err
 	}
 	if data.UIDValidity != w.box.Validity {
-		return &Violation{What: "changed the UIDVALIDITY of a folder while it was in use"}
+		return true, &Violation{What: "changed the UIDVALIDITY of a folder while it was in use"}
 	}
-	if failed != nil {
-		w.log.Warn("filed mails are not compared with what is known of them", "err", failed)
-		return nil
+	if fault != nil && !lastTry {
+		return true, fault
 	}
-	w.reconciled = time.Now()
-	return nil
-}
-
-func isDeskError(err error) bool {
-	_, ok := errors.AsType[*deskError](err)
-	return ok
+	if err := errors.Join(refused, fault); err != nil {
+		w.log.Warn("filed mails are not compared with what is known of them", "err", err)
+		c.vain, c.next = 0, time.Now().Add(reconcileAgain)
+		return true, nil
+	}
+	*c = comparison{last: time.Now()}
+	return true, nil
 }
 
 // bringBack moves to the folder that mail comes in to what lies in another one
@@ -65,26 +102,30 @@ func (w *watcher) bringBack(ctx context.Context, folder string, since time.Time)
 	if err != nil {
 		return err
 	}
-	// SEARCH knows days only, and those of the server's time zone (RFC 3501, section 6.4.4).
-	criteria := &imap.SearchCriteria{Since: since.Add(-24 * time.Hour)}
-	if w.conn.keeps() {
-		criteria.NotFlag = []imap.Flag{filedMark}
-	}
-	uids, err := w.conn.search(ctx, "list what is filed in "+folder, criteria)
+	uids, err := w.conn.unfiled(ctx, "list what is filed in "+folder, since)
 	if err != nil {
 		return err
 	}
 	home := w.conn.home
-	for len(uids) > 0 {
-		n := min(len(uids), compareChunk)
-		copies, err := w.conn.copies(ctx, uids[:n], since)
+	var back map[likeness]bool // what was copied back already; nil: not asked yet
+	for chunk := range slices.Chunk(uids, compareChunk) {
+		copies, err := w.conn.copies(ctx, chunk, since)
 		if err != nil {
 			return err
 		}
-		uids = uids[n:]
 		missing, err := w.desk.Missing(ctx, w.box, copies)
 		if err != nil {
 			return ofDesk("compare filed mails", err)
+		}
+		if len(missing) > 0 && back == nil {
+			if back, err = w.copiedBack(ctx, since); err != nil {
+				return err
+			}
+		}
+		for _, c := range copies {
+			if back[likeness{c.MessageID, c.Size}] {
+				missing = slices.DeleteFunc(missing, func(uid uint32) bool { return uid == c.UID })
+			}
 		}
 		if len(missing) == 0 {
 			continue
@@ -104,6 +145,49 @@ func (w *watcher) bringBack(ctx context.Context, folder string, since time.Time)
 		w.log.Warn("filed mails are taken in again", "folder", folder, "mails", len(missing))
 	}
 	return nil
+}
+
+// likeness is what two copies of a mail have in common.
+type likeness struct {
+	messageID string
+	size      int64
+}
+
+// copiedBack lists what lies in the folder that mail comes in to, where the
+// server knows no MOVE and an attempt that did not end may have left copies.
+func (w *watcher) copiedBack(ctx context.Context, since time.Time) (map[likeness]bool, error) {
+	back := make(map[likeness]bool)
+	if w.conn.caps.Has(imap.CapMove) {
+		return back, nil
+	}
+	if _, err := w.conn.open(ctx, true); err != nil {
+		return nil, err
+	}
+	uids, err := w.conn.unfiled(ctx, "list the folder", since)
+	if err != nil {
+		return nil, err
+	}
+	for chunk := range slices.Chunk(uids, compareChunk) {
+		copies, err := w.conn.copies(ctx, chunk, since)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range copies {
+			back[likeness{c.MessageID, c.Size}] = true
+		}
+	}
+	return back, nil
+}
+
+// unfiled lists the mails in the folder at hand that arrived since about then,
+// but for originals that were filed and had to stay.
+func (c *conn) unfiled(ctx context.Context, what string, since time.Time) ([]uint32, error) {
+	// SEARCH knows days only, and those of the server's time zone (RFC 3501, section 6.4.4).
+	criteria := &imap.SearchCriteria{Since: since.Add(-24 * time.Hour)}
+	if c.keeps() {
+		criteria.NotFlag = []imap.Flag{filedMark}
+	}
+	return c.search(ctx, what, criteria)
 }
 
 // compareChunk is how many mails are asked for at once, and headerPiece the

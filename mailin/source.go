@@ -77,6 +77,11 @@ type deskError struct {
 func (e *deskError) Error() string { return e.doing + ": " + e.err.Error() }
 func (e *deskError) Unwrap() error { return e.err }
 
+func isDeskError(err error) bool {
+	_, ok := errors.AsType[*deskError](err)
+	return ok
+}
+
 func ofDesk(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -172,7 +177,14 @@ func (w *watcher) loop(ctx context.Context) error {
 	)
 	for ctx.Err() == nil {
 		whole := full.IsZero() || time.Since(full) >= w.cfg.FullSearch
-		found, err := w.look(ctx, whole)
+		compared, err := w.reconcile(ctx)
+		whole = whole || compared // what was brought back is looked for at once
+		found := false
+		if err == nil {
+			if found, err = w.look(ctx, whole); isDeskError(err) {
+				w.compared.doubt() // its database may be another one when it is back
+			}
+		}
 		if de, ok := errors.AsType[*deskError](err); ok && ctx.Err() == nil {
 			wait := deskWait/2 + rand.N(deskWait/2)
 			deskWait = min(2*deskWait, lastDeskWait)
@@ -189,13 +201,6 @@ func (w *watcher) loop(ctx context.Context) error {
 		}
 		if whole {
 			full = time.Now()
-		}
-		if time.Since(w.reconciled) >= reconcileEvery && !w.start.At.IsZero() {
-			if err := w.reconcile(ctx); err != nil {
-				return err
-			}
-			full = time.Time{} // what was brought back is looked for at once
-			continue
 		}
 		deskWait = firstDeskWait
 		// A server that cries wolf must not keep us busy.
@@ -395,12 +400,8 @@ func (w *watcher) suspect(uids []uint32) {
 // all lists the whole folder, as far as it concerns us (F11: not UNSEEN, and no
 // window of dates).
 func (w *watcher) all(ctx context.Context) ([]uint32, error) {
-	if w.start.At.IsZero() {
-		start, err := w.desk.Start(ctx, w.box, Start{At: time.Now(), Validity: w.box.Validity, UIDNext: w.next})
-		if err != nil {
-			return nil, ofDesk("ask where to begin", err)
-		}
-		w.start = start
+	if err := w.begin(ctx); err != nil {
+		return nil, err
 	}
 	if err := w.datedBefore(ctx); err != nil {
 		return nil, err
@@ -455,6 +456,19 @@ func (w *watcher) all(ctx context.Context) ([]uint32, error) {
 		w.next = max(w.next, uids[len(uids)-1]+1)
 	}
 	return uids, nil
+}
+
+// begin asks, once, from which point the mailbox is read.
+func (w *watcher) begin(ctx context.Context) error {
+	if !w.start.At.IsZero() {
+		return nil
+	}
+	start, err := w.desk.Start(ctx, w.box, Start{At: time.Now(), Validity: w.box.Validity, UIDNext: w.next})
+	if err != nil {
+		return ofDesk("ask where to begin", err)
+	}
+	w.start = start
+	return nil
 }
 
 func forget[V any](m map[uint32]V, which func(uint32) bool) {

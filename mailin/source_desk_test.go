@@ -59,6 +59,13 @@ func (l *ledger) note(step string, args ...any) error {
 	return l.fail[step]
 }
 
+// failing lets a step fail from now on, or no more.
+func (l *ledger) failing(step string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fail[step] = err
+}
+
 func (l *ledger) row(box Box, uid uint32) *ledgerRow {
 	k := ledgerKey{box.Validity, uid}
 	if l.rows[k] == nil {

@@ -265,10 +265,10 @@ func TestLeadsNameAllThatIsToBeLookedUp(t *testing.T) {
 	t.Parallel()
 	r := desk(t)
 	m := written("ann@example.com", "Re: [IT-5] [IT-6] x", "y")
-	m.References = []string{"a@x", "b@x", "a@x", r.signer.MessageID(3, []byte("3"), "k", "h")}
+	m.References = []string{"a@x", "b@x", "a@x", r.signer.MessageID(3, []byte("3"), "k", "h"), "deskd.9.aaaaaaaa.aaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaa@h"}
 	m.InReplyTo = []string{"c@x"}
 	l := r.Leads(m, noon)
-	if fmt.Sprint(l.Numbers) != "[3 5 6]" || len(l.IDs) != 4 || l.IDs[0] != "c@x" || l.IDs[3] != "b@x" {
+	if fmt.Sprint(l.Numbers) != "[3 5 6]" || l.Given != 3 || len(l.IDs) != 5 || l.IDs[0] != "c@x" || l.IDs[4] != "b@x" {
 		t.Errorf("got %+v", l)
 	}
 }

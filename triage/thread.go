@@ -13,6 +13,7 @@ type Leads struct {
 	Tokens  []string        // signed tokens out of recipient addresses, verified
 	IDs     []string        // Message-IDs it answers, newest first
 	Numbers []ticket.Number // tickets named by a token, a signed Message-ID, a subject tag or a technician's command
+	Given   ticket.Number   // the highest that we have signed: it was given, whether the ticket is here or not (F21); 0: none
 }
 
 // Leads lists what to look up for a message that is read now: dates in words
@@ -31,10 +32,12 @@ func (r *Rules) Leads(m *Message, now time.Time) Leads {
 		n, _ := r.signer.VerifyAddressToken(t)
 		l.Tokens = append(l.Tokens, t)
 		add(n)
+		l.Given = max(l.Given, n)
 	}
 	for _, id := range l.IDs {
 		if n, ok := r.signer.VerifyMessageID(id); ok {
 			add(n)
+			l.Given = max(l.Given, n)
 		}
 	}
 	for _, n := range r.Subject(m.Subject).Numbers {
