@@ -53,6 +53,7 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 	boxes := map[string]*hashes{}
 	var ids, senders, workers, answered []string
 	var numbers []ticket.Number
+	var given ticket.Number
 	for _, m := range mails {
 		if m.setOff {
 			continue
@@ -70,6 +71,7 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 			ids = append(ids, m.msg.MessageID)
 		}
 		numbers = append(numbers, m.leads.Numbers...)
+		given = max(given, m.leads.Given)
 		if from := d.rules.Canonical(m.msg.From.Addr); d.rules.Works(from) {
 			workers, answered = append(workers, from), append(answered, m.leads.IDs...)
 		} else if from != "" {
@@ -114,6 +116,12 @@ func (d *Desk) lookUp(tx *store.Tx, mails []*mail) (k *known, err error) {
 	}
 	if err := k.lookUpTickets(tx, numbers); err != nil {
 		return nil, err
+	}
+	if given > 0 && k.tickets[given] == nil {
+		d.log.Warn("a mail answers a ticket that is not here: its number and all before are not given again", "ticket", int64(given))
+		if err := tx.LiftNumbers(given); err != nil {
+			return nil, err
+		}
 	}
 	return k, nil
 }

@@ -59,6 +59,7 @@ type Desk struct {
 	log     *slog.Logger
 	now     func() time.Time
 	parse   func(raw []byte, l mailin.Limits) triage.Message
+	filed   comparing     // mailboxes that begin
 	due     chan struct{} // a word that the outbox may have something to send
 	signIns chan SignInMail
 
@@ -132,6 +133,9 @@ type mail struct {
 // transaction. It implements mailin.Desk: a nil error means that the mails
 // with a verdict are safe.
 func (d *Desk) Deliver(ctx context.Context, batch []mailin.Fetched) ([]mailin.Verdict, error) {
+	if err := d.filed.wait(ctx); err != nil {
+		return nil, err
+	}
 	mails := make([]*mail, len(batch))
 	for i, f := range batch {
 		id, err := d.name(ctx, f)

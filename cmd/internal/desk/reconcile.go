@@ -3,16 +3,24 @@ package desk
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	"deskd/mailin"
 	"deskd/store"
 	"deskd/triage/ticket"
 )
 
+// unfiledNumbers are left out for tickets that were lost and lie in no folder
+// yet: of a batch that was decided on and not filed, or split from others.
+const unfiledNumbers = 100
+
 // Missing says which filed mails the database knows nothing of, since it was
 // restored from a copy, or lost its last commits in a fail-over (F21). Before
-// they come in again, as many ticket numbers are left out as they may have been
+// they come in again, as many ticket numbers are left out as may have been
 // given, so that a number which people have seen never names another ticket.
 func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy) ([]uint32, error) {
 	asked := make([]store.Copy, len(copies))
@@ -40,7 +48,7 @@ func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy
 		return nil, nil
 	}
 	err = d.store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.SkipNumbers(len(missing), highest); err != nil {
+		if err := tx.SkipNumbers(len(missing)+unfiledNumbers, highest); err != nil {
 			return err
 		}
 		return tx.AddEvent(store.Event{
@@ -53,4 +61,58 @@ func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy
 	}
 	d.log.Warn("the database is older than the mailbox: filed mails are taken in again", "reason", box.Mailbox, "mails", len(missing))
 	return missing, nil
+}
+
+// comparing keeps mail of all mailboxes waiting at the start while one of them
+// may still find that numbers are to be left out (F21).
+type comparing struct {
+	mu    sync.Mutex
+	boxes map[string]chan struct{} // closed once that mailbox has done so
+}
+
+// longestWait is how long the others wait, once, for one that does not get on:
+// its server hangs, or another daemon has its lease.
+const longestWait = 30 * time.Second
+
+// begin says that a mailbox begins: it will compare.
+func (c *comparing) begin(mailbox string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.boxes == nil {
+		c.boxes = map[string]chan struct{}{}
+	}
+	c.boxes[strings.ToLower(mailbox)] = make(chan struct{})
+}
+
+// end says that a mailbox has compared, or will not for now.
+func (c *comparing) end(mailbox string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b := c.boxes[strings.ToLower(mailbox)]; b != nil {
+		close(b)
+		delete(c.boxes, strings.ToLower(mailbox))
+	}
+}
+
+// wait returns when all have.
+func (c *comparing) wait(ctx context.Context) error {
+	c.mu.Lock()
+	boxes := maps.Clone(c.boxes)
+	c.mu.Unlock()
+	if len(boxes) == 0 {
+		return nil
+	}
+	patience, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	for name, done := range boxes {
+		select {
+		case <-done:
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			c.end(name)
+		}
+	}
+	return nil
 }

@@ -1,10 +1,15 @@
 package desk
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"deskd/mailin"
+	"deskd/store/storetest"
 	"deskd/triage"
 )
 
@@ -56,8 +61,8 @@ func TestF21_FiledMailIsKnownByIDAndSizeAndNumbersAreSkippedForTheRest(t *testin
 			t.Fatalf("missing %v, %v", got, err)
 		}
 		o.deliver(letter(ann, "after four more", "x"))
-		if n := o.last().Ticket.Number; n <= newest+4 || n > newest+10 {
-			t.Errorf("the next ticket has number %d; want more than four left out after %d, and what nobody signed not believed", n, newest)
+		if n := o.last().Ticket.Number; n <= newest+4+unfiledNumbers || n > newest+10+unfiledNumbers {
+			t.Errorf("the next ticket has number %d; want four left out after %d and those of mail not filed yet, and what nobody signed not believed", n, newest)
 		}
 	})
 }
@@ -95,5 +100,86 @@ func TestF21_LostTicketsAnswersDoNotReachTheOneWithItsNumber(t *testing.T) {
 	o.deliver(vouched(letter(tina, "Re: [IT-"+n.String()+"] laptop", "resolved", "In-Reply-To: <"+lost+">")))
 	if d := o.show(n); len(d.Entries) != 1 || d.Ticket.Status != "open" {
 		t.Errorf("the ticket is %s with %d entries", d.Ticket.Status, len(d.Entries))
+	}
+}
+
+// A mail may be the first to speak of a ticket that was lost: whoever wrote it
+// has seen the number.
+func TestF21_NumbersThatMailsOfOursBoreAreNotGivenAgain(t *testing.T) {
+	both(t, func(t *testing.T, o *office) {
+		o.deliver(letter(ann, "printer", "It is broken."))
+		newest := o.last().Ticket.Number
+		lost := o.rules.Signer().MessageID(newest+50, []byte("the key of a lost ticket"), "x", "example.org")
+		o.deliver(
+			letter(bob, "laptop", "It is slow.", "In-Reply-To: <deskd.9999.aaaaaaaa.aaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaa@example.org>"),
+			letter(ann, "Re: [IT-"+(newest+50).String()+"] screen", "It flickers still.", "In-Reply-To: <"+lost+">"),
+		)
+		list := o.tickets()
+		if len(list) != 3 {
+			t.Fatalf("%d tickets", len(list))
+		}
+		for _, tk := range list {
+			if n := tk.Number; n != newest && (n <= newest+50 || n > newest+60) {
+				t.Errorf("%q has number %d; want it just above %d", tk.Subject, n, newest+50)
+			}
+		}
+		at := o.last().Ticket.Number
+		o.deliver(letter(ann, "Re: [IT-"+at.String()+"] screen", "Now it is black.", "In-Reply-To: <"+lost+">"), letter(bob, "mouse", "x"))
+		if n := o.last().Ticket.Number; n > at+2 {
+			t.Errorf("numbers are left out once more: %d after %d", n, at)
+		}
+	})
+}
+
+// Mail of one mailbox waits at the start until the others have compared what
+// is filed there, or cannot.
+func TestF21_MailboxesWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	filed := []mailin.Copy{{UID: 1, Size: 1, MessageID: "lost@x"}}
+	for name, c := range map[string]struct {
+		run  func(o *office)
+		wait time.Duration
+		left bool // numbers are left out first
+	}{
+		"compared": {run: func(o *office) {
+			if _, err := o.Missing(o.t.Context(), mailin.Box{Mailbox: second, Validity: 7}, filed); err != nil {
+				o.t.Error(err)
+			}
+			o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, OK: true})
+		}, left: true},
+		"out of reach": {run: func(o *office) { o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, Err: "no route"}) }},
+		"ended":        {run: func(*office) {}},
+		"hangs":        {run: func(o *office) { <-o.t.Context().Done() }, wait: longestWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.SQLite(t)
+			synctest.Test(t, func(t *testing.T) {
+				o := open(t, url)
+				ctx, stop := context.WithCancel(t.Context())
+				const slow = time.Minute / 4
+				go o.Watch(ctx, strings.ToUpper(second), func(ctx context.Context) error {
+					time.Sleep(slow)
+					c.run(o)
+					stop()
+					return nil
+				})
+				synctest.Wait()
+				began := time.Now()
+				o.deliver(letter(ann, "printer", "It is broken."), letter(bob, "laptop", "It is slow."))
+				if waited := time.Since(began); waited != max(slow, c.wait) {
+					t.Errorf("it waited for %v", waited)
+				}
+				if left := o.last().Ticket.Number > 1001+unfiledNumbers; left != c.left {
+					t.Errorf("the first tickets go up to %d", o.last().Ticket.Number)
+				}
+				stop()
+				began = time.Now()
+				o.deliver(letter(ann, "mouse", "It is gone."))
+				if waited := time.Since(began); waited != 0 {
+					t.Errorf("it waited once more, for %v", waited)
+				}
+			})
+		})
 	}
 }
