@@ -344,31 +344,37 @@ func padded(list []int64) []int64 {
 	return append(slices.Clip(list), slices.Repeat(list[n-1:], 1<<bits.Len(uint(n-1))-n)...)
 }
 
-// partsAtOnce is how many parts are looked into for a beginning at once: many
-// words may begin so.
-const partsAtOnce = 8
+// How many parts are looked into for a beginning at once: a few at first, since
+// many words may begin so, and twice as many each time while these have few rows.
+const (
+	firstAtOnce = 8
+	mostAtOnce  = 128
+	fewRows     = 2000
+)
 
 // beginning goes through the parts from the newest on for as long as it may.
 func (q *seeker) beginning(t term, parts []int64, has map[int64]*members) (floor int64, err error) {
-	look := func(parts []int64) (all bool, err error) {
-		n, err := q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word >= ? AND word < ? AND scope <= ? LIMIT ?",
+	look := func(parts []int64) (n int, err error) {
+		return q.places("SELECT part, tickets FROM search_words WHERE part IN ? AND word >= ? AND word < ? AND scope <= ? LIMIT ?",
 			has, padded(parts), t.text, t.text+string(utf8.MaxRune), q.scope, mostRows)
-		return n < mostRows, err
 	}
-	for len(parts) > 0 {
-		from := max(0, len(parts)-partsAtOnce)
-		all, err := look(parts[from:])
-		for i := len(parts) - 1; err == nil && !all && i >= from; i-- {
+	for size := firstAtOnce; len(parts) > 0; {
+		from := max(0, len(parts)-size)
+		n, err := look(parts[from:])
+		for i := len(parts) - 1; err == nil && n == mostRows && i >= from; i-- {
 			// Together they have too many. Of each by itself these have to do.
-			var whole bool
-			whole, err = look(parts[i : i+1])
-			q.partial = q.partial || !whole
+			var each int
+			each, err = look(parts[i : i+1])
+			q.partial = q.partial || each == mostRows
 		}
 		if err != nil {
 			return 0, err
 		}
 		if parts = parts[:from]; q.left <= 0 && len(parts) > 0 {
 			return (parts[len(parts)-1] + 1) << partBits, nil
+		}
+		if n < fewRows {
+			size = min(2*size, mostAtOnce)
 		}
 	}
 	return 0, nil
