@@ -63,6 +63,7 @@ type Store struct {
 	reader    *gorm.DB
 	unlock    func() error // gives the file lock back; nil: none
 	damaged   atomic.Pointer[Damaged]
+	given     atomic.Int64 // the highest ticket number that was given here, and may have been seen
 	failing   atomic.Pointer[Standing] // nil: the last transaction went well, or failed by its own fault
 	closing   sync.Once
 	pack      *zstd.Encoder
@@ -398,7 +399,11 @@ func (s *Store) once(ctx context.Context, fn func(*Tx) error) (err error) {
 	if err := tx.flush(); err != nil {
 		return err
 	}
-	if err := db.Commit().Error; err != nil {
+	err = db.Commit().Error
+	if err == nil || !undone(err) {
+		s.gave(tx.given)
+	}
+	if err != nil {
 		if undone(err) {
 			return fmt.Errorf("commit: %w", err)
 		}

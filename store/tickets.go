@@ -109,8 +109,21 @@ func (tx *Tx) NewTicket(t Ticket) (*Ticket, error) {
 	return tx.keep(t, true), nil
 }
 
-// number takes the next one. On SQLite nobody else can take it meanwhile.
+// number takes the next one. A database that has come back without its last
+// commits would give again what this desk has given (F21).
 func (tx *Tx) number() (ticket.Number, error) {
+	n, err := tx.nextOne()
+	if given := ticket.Number(tx.s.given.Load()); err == nil && n <= given {
+		if err = tx.LiftNumbers(given); err == nil {
+			n, err = tx.nextOne()
+		}
+	}
+	tx.given = max(tx.given, n)
+	return n, err
+}
+
+// nextOne asks the database. On SQLite nobody else can take it meanwhile.
+func (tx *Tx) nextOne() (ticket.Number, error) {
 	if tx.s.dialect.writers() > 1 {
 		n, err := find[int64](tx, "SELECT nextval('ticket_numbers')")
 		if err != nil || len(n) != 1 {
@@ -130,6 +143,16 @@ func (tx *Tx) number() (ticket.Number, error) {
 	return n, nil
 }
 
+// gave notes the highest number of a transaction that has ended.
+func (s *Store) gave(n ticket.Number) {
+	for {
+		was := s.given.Load()
+		if int64(n) <= was || s.given.CompareAndSwap(was, int64(n)) {
+			return
+		}
+	}
+}
+
 // LiftNumbers makes the next ticket's number higher than n: after a restore
 // of an older copy, numbers that people have seen are not given again.
 func (tx *Tx) LiftNumbers(n ticket.Number) error {
@@ -139,7 +162,8 @@ func (tx *Tx) LiftNumbers(n ticket.Number) error {
 	tx.nextNumber = 0
 	var err error
 	if tx.s.dialect.writers() > 1 {
-		_, err = find[int64](tx, "SELECT setval('ticket_numbers', greatest(?, (SELECT last_value FROM ticket_numbers)))", int64(n))
+		// Others take numbers meanwhile: what is high enough is left alone.
+		_, err = find[int64](tx, "SELECT setval('ticket_numbers', ?) FROM ticket_numbers WHERE last_value < ?", int64(n), int64(n))
 	} else {
 		err = tx.exec("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'tickets'", int64(n))
 	}

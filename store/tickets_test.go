@@ -126,6 +126,38 @@ func TestNumbersAreNeverGivenTwice(t *testing.T) {
 	})
 }
 
+// A database may come back without its last commits, while the desk that made
+// them goes on.
+func TestF21_NumbersOfLostCommitsAreNotGivenAgain(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		first, lost := newTicket(t, s), newTicket(t, s)
+		back := "SELECT setval('ticket_numbers', ?)"
+		if s.dialect.writers() == 1 {
+			back = "UPDATE sqlite_sequence SET seq = ? WHERE name = 'tickets'"
+		}
+		mustWrite(t, s, func(tx *Tx) error {
+			return errors.Join(
+				tx.exec("DELETE FROM search_fresh WHERE ticket = ?", int64(lost.Number)),
+				tx.exec("DELETE FROM tickets WHERE number = ?", int64(lost.Number)), tx.exec(back, int64(first.Number)))
+		})
+		if n := newTicket(t, s).Number; n <= lost.Number {
+			t.Errorf("%d was given after %d, which was lost", n, lost.Number)
+		}
+		mustWrite(t, s, func(tx *Tx) error {
+			a, err := tx.NewTicket(aTicket())
+			if err != nil {
+				return err
+			}
+			b, err := tx.NewTicket(aTicket())
+			if err == nil && b.Number != a.Number+1 {
+				t.Errorf("%d after %d", b.Number, a.Number)
+			}
+			return err
+		})
+	})
+}
+
 // Somebody puts the same ids into mail after mail, each of which is a ticket.
 func TestF06_FloodedMessageIDsHideNoOther(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ type state struct {
 	tickets    map[ticket.Number]*kept
 	order      []ticket.Number // of loading, so that rows are written in one order
 	nextNumber ticket.Number   // the next one to be given on SQLite; 0: not asked yet
+	given      ticket.Number   // the highest that was
 	desk       *deskChain      // the chain of desk-wide events; nil: not loaded
 
 	raws         []rawRow
@@ -48,7 +49,7 @@ func newState() *state {
 // copy remembers the tickets as they are. It is called with nothing held back.
 func (st *state) copy() *state {
 	c := newState()
-	c.nextNumber = st.nextNumber
+	c.nextNumber, c.given = st.nextNumber, st.given
 	c.order = slices.Clone(st.order)
 	if st.desk != nil {
 		desk := *st.desk
