@@ -92,6 +92,9 @@ type Desk interface {
 	// Desk has filed to, it knows nothing of: its database is older than they
 	// are (F21). They are brought back to where mail comes in.
 	Missing(ctx context.Context, box Box, copies []Copy) ([]uint32, error)
+	// Compared says, once, that mail is taken from now on: all that lies in those
+	// folders was asked for by Missing, as far as it can be.
+	Compared(box Box)
 	// Contact tells how the connection stands, for page and log; at every
 	// change and at least once a minute while connected.
 	Contact(ctx context.Context, c Contact)
@@ -378,6 +381,7 @@ type Source struct {
 	waiting int // mails, at last count
 
 	compared comparison // of filed mails with what is known of them
+	takes    bool       // the Desk was told so by Compared
 }
 
 // New makes a Source. The settings should have passed Validate; Run does not

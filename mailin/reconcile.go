@@ -12,7 +12,7 @@ import (
 )
 
 // How often filed mails are compared with what the Desk knows, how soon again
-// at the earliest, and how many attempts may come to nothing before mail is
+// at the earliest, and after how many attempts that came to nothing mail is
 // taken all the same.
 const (
 	reconcileEvery = 24 * time.Hour
@@ -25,10 +25,11 @@ type comparison struct {
 	last    time.Time // when it came to its end
 	next    time.Time // not before
 	vain    int       // attempts since then that did not
-	doubted bool      // the Desk could not be reached since then
+	doubted bool      // the Desk could not take mail since then
 }
 
-// doubt lets the next comparison come before more mail is taken.
+// doubt lets the next comparison come before more mail is taken, but not within
+// an hour of the last.
 func (c *comparison) doubt() {
 	c.doubted = true
 	c.next = c.last.Add(reconcileAgain)
@@ -42,10 +43,11 @@ func (c *comparison) due(now time.Time) bool {
 // with what the Desk knows, and brings back what it does not: its database may
 // have been restored from a copy, or have lost its last commits in a fail-over
 // (F21). That comes before any mail is taken, which would get the number of a
-// ticket that was lost. It looks at what arrived within the last days and since
-// the first start, so that what other programs have put there before is left
-// alone. Afterwards the folder that mail comes in to is open again. Compared
-// says that it was time to.
+// ticket that was lost; only where three attempts come to nothing mail is taken
+// all the same, and from then on there is one an hour. It looks at what arrived
+// within the last days and since the first start, so that what other programs
+// have put there before is left alone. Afterwards the folder that mail comes in
+// to is open again. Compared says that it was time to.
 func (w *watcher) reconcile(ctx context.Context) (compared bool, err error) {
 	c := &w.compared
 	if !c.due(time.Now()) {
@@ -54,60 +56,92 @@ func (w *watcher) reconcile(ctx context.Context) (compared bool, err error) {
 	if err := w.begin(ctx); err != nil {
 		return true, err
 	}
+	was := *c
+	defer func() {
+		if ctx.Err() != nil { // it was not given the time
+			*c = was
+		}
+	}()
 	c.vain++
 	lastTry := c.vain >= reconcileTries
 	if lastTry { // mail is taken next, whatever comes of this
-		c.vain, c.next = 0, time.Now().Add(reconcileAgain)
+		c.next = time.Now().Add(reconcileAgain)
 	}
 	since := w.start.At.Truncate(time.Second) // as exact as INTERNALDATE is
 	if day := time.Now().Add(-w.cfg.Reconcile); day.After(since) {
 		since = day
 	}
-	var refused, fault error
-	for _, f := range []Folder{Done, Quarantine} {
-		err := w.bringBack(ctx, w.folders[f], since)
-		switch {
-		case err == nil:
-		case isDeskError(err):
-			fault = err
-		case refusal(err) != nil:
-			refused = errors.Join(refused, err)
-		default:
+	strays, failed := w.compare(ctx, since)
+	if lost(failed) {
+		return true, failed
+	}
+	if !isDeskError(failed) || lastTry {
+		err := w.bringBack(ctx, strays, since)
+		if lost(err) {
 			return true, err
 		}
+		failed = errors.Join(failed, err)
 	}
 	data, err := w.conn.open(ctx, false)
 	if err != nil {
 		return true, err
 	}
 	if data.UIDValidity != w.box.Validity {
-		return true, &Violation{What: "changed the UIDVALIDITY of a folder while it was in use"}
+		return true, errRenumbered
 	}
-	if fault != nil && !lastTry {
-		return true, fault
+	if isDeskError(failed) && !lastTry {
+		return true, failed
 	}
-	if err := errors.Join(refused, fault); err != nil {
-		w.log.Warn("filed mails are not compared with what is known of them", "err", err)
-		c.vain, c.next = 0, time.Now().Add(reconcileAgain)
+	if failed != nil {
+		w.log.Warn("filed mails are not all compared with what is known of them", "err", failed)
+		c.next = time.Now().Add(reconcileAgain)
 		return true, nil
 	}
 	*c = comparison{last: time.Now()}
 	return true, nil
 }
 
-// bringBack moves to the folder that mail comes in to what lies in another one
-// and is not known to the Desk.
-func (w *watcher) bringBack(ctx context.Context, folder string, since time.Time) error {
-	data, err := w.conn.selectFolder(ctx, folder, true)
+// lost says that an error costs the connection.
+func lost(err error) bool { return err != nil && refusal(err) == nil && !isDeskError(err) }
+
+var errRenumbered = &Violation{What: "changed the UIDVALIDITY of a folder while it was in use"}
+
+// stray is what the Desk does not know of a folder that mail is filed to.
+type stray struct {
+	folder   string
+	validity uint32
+	mails    []Copy // without what they answer
+}
+
+// compare asks the Desk for all filed mails before any of them is brought back,
+// so that it knows how many there are before it gives a number. The error is
+// of the Desk or of the server; what was found holds all the same.
+func (w *watcher) compare(ctx context.Context, since time.Time) (strays []stray, failed error) {
+	for _, f := range []Folder{Done, Quarantine} {
+		s := stray{folder: w.folders[f]}
+		err := w.strays(ctx, &s, since)
+		if lost(err) {
+			return nil, err
+		}
+		failed = errors.Join(failed, err)
+		if len(s.mails) > 0 {
+			strays = append(strays, s)
+		}
+	}
+	return strays, failed
+}
+
+// strays adds those of one folder.
+func (w *watcher) strays(ctx context.Context, s *stray, since time.Time) error {
+	data, err := w.conn.selectFolder(ctx, s.folder, true)
 	if err != nil {
 		return err
 	}
-	uids, err := w.conn.unfiled(ctx, "list what is filed in "+folder, since)
+	s.validity = data.UIDValidity
+	uids, err := w.conn.unfiled(ctx, "list what is filed in "+s.folder, since)
 	if err != nil {
 		return err
 	}
-	home := w.conn.home
-	var back map[likeness]bool // what was copied back already; nil: not asked yet
 	for chunk := range slices.Chunk(uids, compareChunk) {
 		copies, err := w.conn.copies(ctx, chunk, since)
 		if err != nil {
@@ -117,34 +151,56 @@ func (w *watcher) bringBack(ctx context.Context, folder string, since time.Time)
 		if err != nil {
 			return ofDesk("compare filed mails", err)
 		}
-		if len(missing) > 0 && back == nil {
-			if back, err = w.copiedBack(ctx, since); err != nil {
-				return err
-			}
-		}
 		for _, c := range copies {
-			if back[likeness{c.MessageID, c.Size}] {
-				missing = slices.DeleteFunc(missing, func(uid uint32) bool { return uid == c.UID })
+			if slices.Contains(missing, c.UID) {
+				c.Answers = nil
+				s.mails = append(s.mails, c)
 			}
 		}
-		if len(missing) == 0 {
-			continue
-		}
-		// Only now is the folder opened for changes.
-		again, err := w.conn.selectFolder(ctx, folder, false)
-		if err != nil {
-			return err
-		}
-		if again.UIDValidity != data.UIDValidity {
-			return &Violation{What: "changed the UIDVALIDITY of a folder while it was in use"}
-		}
-		copied := false
-		if err := w.conn.move(ctx, missing, home, &copied); err != nil {
-			return err
-		}
-		w.log.Warn("filed mails are taken in again", "folder", folder, "mails", len(missing))
 	}
 	return nil
+}
+
+// bringBack moves strays to the folder that mail comes in to.
+func (w *watcher) bringBack(ctx context.Context, strays []stray, since time.Time) error {
+	if len(strays) == 0 {
+		return nil
+	}
+	back, err := w.copiedBack(ctx, since)
+	if err != nil {
+		return err
+	}
+	home := w.conn.home
+	var failed error
+	for _, s := range strays {
+		var uids []uint32
+		for _, c := range s.mails {
+			if c.MessageID == "" || !back[likeness{c.MessageID, c.Size}] {
+				uids = append(uids, c.UID)
+			}
+		}
+		if len(uids) == 0 {
+			continue
+		}
+		data, err := w.conn.selectFolder(ctx, s.folder, false)
+		if err == nil && data.UIDValidity != s.validity {
+			return errRenumbered
+		}
+		for chunk := range slices.Chunk(uids, compareChunk) {
+			copied := false
+			if err == nil {
+				err = w.conn.move(ctx, chunk, home, &copied)
+			}
+			if err == nil {
+				w.log.Warn("filed mails are taken in again", "folder", s.folder, "mails", len(chunk))
+			}
+		}
+		if lost(err) {
+			return err
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 // likeness is what two copies of a mail have in common.
@@ -155,6 +211,7 @@ type likeness struct {
 
 // copiedBack lists what lies in the folder that mail comes in to, where the
 // server knows no MOVE and an attempt that did not end may have left copies.
+// Another folder is open afterwards.
 func (w *watcher) copiedBack(ctx context.Context, since time.Time) (map[likeness]bool, error) {
 	back := make(map[likeness]bool)
 	if w.conn.caps.Has(imap.CapMove) {
@@ -206,7 +263,7 @@ func (c *conn) copies(ctx context.Context, uids []uint32, since time.Time) (out 
 	var set imap.UIDSet
 	set.AddNum(uidsOf(uids)...)
 	budget := int64(len(uids))*(headerPiece+4096) + 1<<20
-	err = c.doSized(ctx, "look at filed mails", c.cfg.Body, budget, func(context.Context) error {
+	err = c.doSized(ctx, "look at filed mails", c.cfg.Command, budget, func(context.Context) error {
 		cmd := c.client.Fetch(set, &imap.FetchOptions{UID: true, RFC822Size: true, InternalDate: true, BodySection: []*imap.FetchItemBodySection{section}})
 		defer cmd.Close()
 		for msg := cmd.Next(); msg != nil; msg = cmd.Next() {

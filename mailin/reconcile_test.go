@@ -2,8 +2,11 @@ package mailin
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +151,93 @@ func TestF21_NothingIsTakenInBeforeFiledMailWasCompared(t *testing.T) {
 			}
 		})
 	})
+}
+
+// F21: all is compared before anything is brought back, over more than one
+// step, beside copies of an attempt that did not end and mails that look alike.
+func TestF21_AllIsComparedBeforeAnyIsBroughtBack(t *testing.T) {
+	t.Parallel()
+	for name, capabilities := range map[string]string{"MOVE": mailintest.Full, "no MOVE": mailintest.NoMove, "neither": mailintest.Bare} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				server.Capabilities = capabilities
+				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				l.lost = map[string]bool{"first@x": true, "last@x": true, "": true}
+				put := func(folder string, raw []byte) {
+					server.Put(folder, mailintest.Mail{Raw: raw, Arrived: time.Now().Add(-time.Hour)})
+				}
+				put("Done", filedMail("first@x"))
+				for i := range compareChunk + 20 {
+					put("Done", filedMail(fmt.Sprint(i, "@x")))
+				}
+				put("Done", filedMail("last@x"))
+				alarm := letter("alarm", 300)
+				put("Quarantine", []byte(strings.Replace(alarm, "bye", "one", 1)))
+				put("INBOX", []byte(strings.Replace(alarm, "bye", "two", 1)))
+				if name != "MOVE" {
+					put("INBOX", filedMail("first@x"))
+				}
+				running(t, piped(server, l, nil))
+				pass(time.Minute)
+				all := strings.Join(slices.Collect(maps.Values(l.delivered())), "")
+				for _, once := range []string{"<first@x>", "<last@x>", "\r\none", "\r\ntwo"} {
+					if n := strings.Count(all, once); n != 1 {
+						t.Errorf("%q came in %d times", once, n)
+					}
+				}
+				var steps []string
+				for _, s := range l.journal() {
+					step, _, _ := strings.Cut(s, "[")
+					steps = append(steps, step)
+				}
+				want := []string{"start", "missing", "missing", "missing", "compared"}
+				if diff := cmp.Diff(want, steps[:min(len(want), len(steps))]); diff != "" {
+					t.Errorf("first steps (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// F21, F10: a server that hangs over filed mail holds up what is new three
+// times for as long as a command may take, and once an hour from then on.
+func TestF21_AServerThatHangsOverFiledMailHoldsUpLittle(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"EXAMINE", "FETCH"} {
+		t.Run(verb, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, l := mailintest.NewServer(t), newLedger()
+				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
+				var hung atomic.Int64
+				inDone := false
+				server.Before = func(_ *mailintest.Conn, cmd mailintest.Command) bool {
+					if opens := cmd.Verb == "SELECT" || cmd.Verb == "EXAMINE"; opens {
+						inDone = strings.Contains(cmd.Args, "Done")
+					}
+					if inDone && strings.HasSuffix(cmd.Verb, verb) {
+						hung.Add(1)
+						return true
+					}
+					return false
+				}
+				s := piped(server, l, nil)
+				running(t, s)
+				server.Deliver("INBOX", []byte(letter("new", 300)))
+				pass(reconcileTries * (s.cfg.Command + 5*time.Second))
+				if l.filed() != 1 {
+					t.Errorf("%d new mails filed, want 1", l.filed())
+				}
+				pass(10 * time.Hour)
+				if n := hung.Load(); n < reconcileTries+8 || n > reconcileTries+10 {
+					t.Errorf("it hung %d times", n)
+				}
+			})
+		})
+	}
 }
 
 // F21: a desk that begins on a mailbox with a folder of that name leaves alone

@@ -181,6 +181,10 @@ func (w *watcher) loop(ctx context.Context) error {
 		whole = whole || compared // what was brought back is looked for at once
 		found := false
 		if err == nil {
+			if !w.takes {
+				w.takes = true
+				w.desk.Compared(w.box)
+			}
 			if found, err = w.look(ctx, whole); isDeskError(err) {
 				w.compared.doubt() // its database may be another one when it is back
 			}

@@ -341,6 +341,12 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+func (l *ledger) Compared(Box) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.note("compared")
+}
+
 func (l *ledger) Missing(_ context.Context, _ Box, copies []Copy) ([]uint32, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

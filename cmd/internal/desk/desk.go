@@ -59,9 +59,10 @@ type Desk struct {
 	log     *slog.Logger
 	now     func() time.Time
 	parse   func(raw []byte, l mailin.Limits) triage.Message
-	filed   comparing     // mailboxes that begin
 	due     chan struct{} // a word that the outbox may have something to send
 	signIns chan SignInMail
+
+	comparing comparing // mailboxes that begin
 
 	claiming sync.Mutex     // held while a mail is claimed; guards the next two
 	inHand   map[int64]bool // rows of the outbox that a sender has
@@ -133,7 +134,7 @@ type mail struct {
 // transaction. It implements mailin.Desk: a nil error means that the mails
 // with a verdict are safe.
 func (d *Desk) Deliver(ctx context.Context, batch []mailin.Fetched) ([]mailin.Verdict, error) {
-	if err := d.filed.wait(ctx); err != nil {
+	if err := d.comparing.wait(ctx); err != nil {
 		return nil, err
 	}
 	mails := make([]*mail, len(batch))

@@ -149,7 +149,6 @@ const beatEvery = 30 * time.Second
 
 // Contact keeps the state of a mailbox connection for the page.
 func (d *Desk) Contact(ctx context.Context, c mailin.Contact) {
-	d.filed.end(c.Mailbox) // a mailbox compares before it says a word
 	detail := c.Err
 	if c.OK {
 		detail = "connected, asking now and then"

@@ -54,6 +54,9 @@ func (d *Desk) Retry(ctx context.Context, id int64, actor string) (store.Fate, t
 		return "", 0, fmt.Errorf("read mail %d: %w", id, err)
 	}
 	d.vouch(ctx, []*mail{m})
+	if err := d.comparing.wait(ctx); err != nil {
+		return "", 0, err
+	}
 	err = d.store.Write(ctx, func(tx *store.Tx) (err error) {
 		if m.row, err = tx.IntakeOf(id); err != nil {
 			return err

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -132,24 +133,39 @@ func TestF21_NumbersThatMailsOfOursBoreAreNotGivenAgain(t *testing.T) {
 }
 
 // Mail of one mailbox waits at the start until the others have compared what
-// is filed there, or cannot.
+// is filed there, or do not get on.
 func TestF21_MailboxesWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	filed := []mailin.Copy{{UID: 1, Size: 1, MessageID: "lost@x"}}
+	box := mailin.Box{Mailbox: second, Validity: 7}
+	missing := func(o *office, id string) {
+		if _, err := o.Missing(o.t.Context(), box, []mailin.Copy{{UID: 1, Size: 1, MessageID: id}}); err != nil {
+			o.t.Error(err)
+		}
+	}
+	const slow = longestWait - time.Second
 	for name, c := range map[string]struct {
-		run  func(o *office)
+		run  func(ctx context.Context, o *office)
 		wait time.Duration
-		left bool // numbers are left out first
+		left int // how often numbers are left out first
 	}{
-		"compared": {run: func(o *office) {
-			if _, err := o.Missing(o.t.Context(), mailin.Box{Mailbox: second, Validity: 7}, filed); err != nil {
-				o.t.Error(err)
-			}
-			o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, OK: true})
-		}, left: true},
-		"out of reach": {run: func(o *office) { o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, Err: "no route"}) }},
-		"ended":        {run: func(*office) {}},
-		"hangs":        {run: func(o *office) { <-o.t.Context().Done() }, wait: longestWait},
+		"compared": {func(ctx context.Context, o *office) {
+			missing(o, "lost@x")
+			o.Compared(box)
+			<-ctx.Done()
+		}, slow, 1},
+		"step by step": {func(_ context.Context, o *office) {
+			missing(o, "lost@x")
+			time.Sleep(slow)
+			missing(o, "lost@x") // once more
+			time.Sleep(slow)
+			missing(o, "lost-too@x")
+			o.Compared(box)
+		}, 3 * slow, 2},
+		"out of reach": {func(ctx context.Context, o *office) {
+			o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, Err: "no route"})
+			<-ctx.Done()
+		}, longestWait, 0},
+		"ended": {func(context.Context, *office) {}, slow, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,23 +173,21 @@ func TestF21_MailboxesWaitForEachOther(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := open(t, url)
 				ctx, stop := context.WithCancel(t.Context())
-				const slow = time.Minute / 4
+				defer stop()
 				go o.Watch(ctx, strings.ToUpper(second), func(ctx context.Context) error {
 					time.Sleep(slow)
-					c.run(o)
-					stop()
-					return nil
+					c.run(ctx, o)
+					return errors.New("ended")
 				})
 				synctest.Wait()
 				began := time.Now()
 				o.deliver(letter(ann, "printer", "It is broken."), letter(bob, "laptop", "It is slow."))
-				if waited := time.Since(began); waited != max(slow, c.wait) {
+				if waited := time.Since(began); waited != c.wait {
 					t.Errorf("it waited for %v", waited)
 				}
-				if left := o.last().Ticket.Number > 1001+unfiledNumbers; left != c.left {
+				if left := int(o.last().Ticket.Number-1000) / unfiledNumbers; left != c.left {
 					t.Errorf("the first tickets go up to %d", o.last().Ticket.Number)
 				}
-				stop()
 				began = time.Now()
 				o.deliver(letter(ann, "mouse", "It is gone."))
 				if waited := time.Since(began); waited != 0 {
@@ -182,4 +196,25 @@ func TestF21_MailboxesWaitForEachOther(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A desk that stops meanwhile does not let in what waits.
+func TestF21_WhatWaitsWhenTheDeskStopsStaysOutside(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, url)
+		ctx, stop := context.WithCancel(t.Context())
+		go o.Watch(ctx, second, func(ctx context.Context) error { <-ctx.Done(); return nil })
+		synctest.Wait()
+		time.AfterFunc(time.Second, stop)
+		for range 2 {
+			if v, err := o.Deliver(context.WithoutCancel(ctx), []mailin.Fetched{o.fetch(letter(ann, "printer", "It is broken."))}); err == nil {
+				t.Errorf("verdicts %v", v)
+			}
+		}
+		if n := len(o.tickets()); n != 0 {
+			t.Errorf("%d tickets", n)
+		}
+	})
 }

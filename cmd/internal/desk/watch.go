@@ -17,8 +17,13 @@ import (
 // Watch runs a mailbox loop whenever this daemon holds the mailbox's lease,
 // until ctx ends. Losing the lease ends the loop's context.
 func (d *Desk) Watch(ctx context.Context, mailbox string, run func(context.Context) error) error {
-	d.filed.begin(mailbox)
-	defer d.filed.end(mailbox)
+	d.comparing.begin(mailbox)
+	defer func() {
+		if ctx.Err() != nil {
+			d.comparing.stop()
+		}
+		d.comparing.end(mailbox)
+	}()
 	return d.underLease(ctx, "mailbox:"+mailbox, run)
 }
 
