@@ -63,7 +63,7 @@ type Store struct {
 	reader    *gorm.DB
 	unlock    func() error // gives the file lock back; nil: none
 	damaged   atomic.Pointer[Damaged]
-	given     atomic.Int64 // the highest ticket number that was given here, and may have been seen
+	given     atomic.Int64             // the highest ticket number that was given here, and may have been seen
 	failing   atomic.Pointer[Standing] // nil: the last transaction went well, or failed by its own fault
 	closing   sync.Once
 	pack      *zstd.Encoder
