@@ -29,7 +29,7 @@ func TestLoneMailIsHandledAtOnceAndInTheFixedOrder(t *testing.T) {
 		if took := time.Since(began); took != 0 || l.filed() != 1 {
 			t.Fatalf("filed %d mails in %s of waiting, want 1 in none", l.filed(), took)
 		}
-		want := []string{"start", "pending[1]", "seen[1]", "deliver[1]", "filed[1]"}
+		want := []string{"start", "compared", "pending[1]", "seen[1]", "deliver[1]", "filed[1]"}
 		if diff := cmp.Diff(want, l.journal()); diff != "" {
 			t.Errorf("steps (-want +got):\n%s", diff)
 		}
