@@ -268,6 +268,26 @@ func TestSearchGoesPageByPageThroughAllParts(t *testing.T) {
 	})
 }
 
+func TestSearchForABeginningMissesNoPart(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s *Store) {
+		var want []ticket.Number
+		for i := range 60 {
+			n := written(t, s, "common", fmt.Sprint("printer", i))
+			want = append([]ticket.Number{n}, want...)
+			mustWrite(t, s, func(tx *Tx) error { return tx.LiftNumbers(n + partSize) })
+		}
+		freshAndIndexed(t, s, func(t *testing.T, when string) {
+			for _, words := range []string{"printe*", "common printe"} {
+				found := searched(t, s, SearchFilter{Words: words, Limit: 100})
+				if got := numbersOf(found); !slices.Equal(got, want) || found.Partial || found.Cut || found.Next != 0 {
+					t.Errorf("%s: %s: %v, want %v", when, words, got, want)
+				}
+			}
+		})
+	})
+}
+
 func TestSearchStopsWhenItTakesTooLong(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s *Store) {

@@ -163,7 +163,7 @@ func (tx *Tx) LiftNumbers(n ticket.Number) error {
 	var err error
 	if tx.s.dialect.writers() > 1 {
 		// Others take numbers meanwhile: what is high enough is left alone.
-		_, err = find[int64](tx, "SELECT setval('ticket_numbers', ?) FROM ticket_numbers WHERE last_value < ?", int64(n), int64(n))
+		_, err = find[int64](tx, "SELECT setval('ticket_numbers', ?) FROM ticket_numbers WHERE last_value < ? OR last_value = ? AND NOT is_called", int64(n), int64(n), int64(n))
 	} else {
 		err = tx.exec("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'tickets'", int64(n))
 	}
