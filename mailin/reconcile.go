@@ -131,14 +131,14 @@ func (w *watcher) compare(ctx context.Context, since time.Time) (strays []stray,
 	return strays, failed
 }
 
-// strays adds those of one folder.
+// strays finds those of the folder that s names.
 func (w *watcher) strays(ctx context.Context, s *stray, since time.Time) error {
 	data, err := w.conn.selectFolder(ctx, s.folder, true)
 	if err != nil {
 		return err
 	}
 	s.validity = data.UIDValidity
-	uids, err := w.conn.unfiled(ctx, "list what is filed in "+s.folder, since)
+	uids, err := w.conn.arrivedSince(ctx, "list what is filed in "+s.folder, since)
 	if err != nil {
 		return err
 	}
@@ -170,37 +170,44 @@ func (w *watcher) bringBack(ctx context.Context, strays []stray, since time.Time
 	if err != nil {
 		return err
 	}
-	home := w.conn.home
 	var failed error
-	for _, s := range strays {
+	for _, st := range strays {
 		var uids []uint32
-		for _, c := range s.mails {
+		for _, c := range st.mails {
 			if c.MessageID == "" || !back[likeness{c.MessageID, c.Size}] {
 				uids = append(uids, c.UID)
 			}
 		}
-		if len(uids) == 0 {
-			continue
-		}
-		data, err := w.conn.selectFolder(ctx, s.folder, false)
-		if err == nil && data.UIDValidity != s.validity {
-			return errRenumbered
-		}
-		for chunk := range slices.Chunk(uids, compareChunk) {
-			copied := false
-			if err == nil {
-				err = w.conn.move(ctx, chunk, home, &copied)
-			}
-			if err == nil {
-				w.log.Warn("filed mails are taken in again", "folder", s.folder, "mails", len(chunk))
-			}
-		}
+		err := w.moveBack(ctx, st, uids)
 		if lost(err) {
 			return err
 		}
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// moveBack moves some of the strays of one folder.
+func (w *watcher) moveBack(ctx context.Context, from stray, uids []uint32) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	home := w.conn.home
+	data, err := w.conn.selectFolder(ctx, from.folder, false)
+	if err != nil {
+		return err
+	}
+	if data.UIDValidity != from.validity {
+		return errRenumbered
+	}
+	for chunk := range slices.Chunk(uids, compareChunk) {
+		copied := false
+		if err := w.conn.move(ctx, chunk, home, &copied); err != nil {
+			return err
+		}
+		w.log.Warn("filed mails are taken in again", "folder", from.folder, "mails", len(chunk))
+	}
+	return nil
 }
 
 // likeness is what two copies of a mail have in common.
@@ -220,7 +227,7 @@ func (w *watcher) copiedBack(ctx context.Context, since time.Time) (map[likeness
 	if _, err := w.conn.open(ctx, true); err != nil {
 		return nil, err
 	}
-	uids, err := w.conn.unfiled(ctx, "list the folder", since)
+	uids, err := w.conn.arrivedSince(ctx, "list the folder", since)
 	if err != nil {
 		return nil, err
 	}
@@ -236,9 +243,9 @@ func (w *watcher) copiedBack(ctx context.Context, since time.Time) (map[likeness
 	return back, nil
 }
 
-// unfiled lists the mails in the folder at hand that arrived since about then,
+// arrivedSince lists the mails in the folder at hand that arrived since about then,
 // but for originals that were filed and had to stay.
-func (c *conn) unfiled(ctx context.Context, what string, since time.Time) ([]uint32, error) {
+func (c *conn) arrivedSince(ctx context.Context, what string, since time.Time) ([]uint32, error) {
 	// SEARCH knows days only, and those of the server's time zone (RFC 3501, section 6.4.4).
 	criteria := &imap.SearchCriteria{Since: since.Add(-24 * time.Hour)}
 	if c.keeps() {

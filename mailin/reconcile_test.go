@@ -21,6 +21,13 @@ func filedMail(id string) []byte {
 	return []byte("Message-ID: <" + id + ">\r\nReferences: <a@b>\r\n" + letter(id, 300))
 }
 
+// begunLongAgo gives a mailbox that was first watched a month ago.
+func begunLongAgo(t *testing.T) (*mailintest.Server, *ledger) {
+	server, l := mailintest.NewServer(t), newLedger()
+	l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+	return server, l
+}
+
 // F21: what was filed and is not known is taken in again, by the way that the
 // server has, and nothing else is touched.
 func TestF21_FiledMailThatTheDeskDoesNotKnowIsTakenInAgain(t *testing.T) {
@@ -29,9 +36,8 @@ func TestF21_FiledMailThatTheDeskDoesNotKnowIsTakenInAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, l := mailintest.NewServer(t), newLedger()
+				server, l := begunLongAgo(t)
 				server.Capabilities = capabilities
-				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
 				l.lost = map[string]bool{"lost@x": true, "lost-too@x": true, "ancient@x": true, "before-us@x": true, "aside@x": true}
 				put := func(folder, id string, ago time.Duration) {
 					server.Put(folder, mailintest.Mail{Raw: filedMail(id), Arrived: time.Now().Add(-ago)})
@@ -87,8 +93,7 @@ func TestF21_FiledMailThatTheDeskDoesNotKnowIsTakenInAgain(t *testing.T) {
 func TestF21_NothingIsTakenInBeforeFiledMailWasCompared(t *testing.T) {
 	t.Parallel()
 	begun := func(t *testing.T) (*mailintest.Server, *ledger) {
-		server, l := mailintest.NewServer(t), newLedger()
-		l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+		server, l := begunLongAgo(t)
 		l.lost = map[string]bool{"lost@x": true}
 		server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
 		server.Deliver("INBOX", filedMail("new@x"))
@@ -161,9 +166,8 @@ func TestF21_AllIsComparedBeforeAnyIsBroughtBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, l := mailintest.NewServer(t), newLedger()
+				server, l := begunLongAgo(t)
 				server.Capabilities = capabilities
-				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
 				l.lost = map[string]bool{"first@x": true, "last@x": true, "": true}
 				put := func(folder string, raw []byte) {
 					server.Put(folder, mailintest.Mail{Raw: raw, Arrived: time.Now().Add(-time.Hour)})
@@ -201,6 +205,36 @@ func TestF21_AllIsComparedBeforeAnyIsBroughtBack(t *testing.T) {
 	}
 }
 
+// F21, F4: where UIDs are dealt anew between looking and moving, another mail
+// may have one by now: nothing is moved.
+func TestF21_NothingIsBroughtBackByAUIDThatMayMeanAnotherMail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, l := begunLongAgo(t)
+		l.lost = map[string]bool{"lost@x": true}
+		server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
+		server.Before = func(_ *mailintest.Conn, cmd mailintest.Command) bool {
+			if cmd.Verb == "SELECT" && strings.Contains(cmd.Args, "Done") {
+				server.Validity++
+			}
+			return false
+		}
+		running(t, piped(server, l, nil))
+		pass(time.Minute)
+		if n := len(server.Folder("Done")); n != 1 || len(l.delivered()) != 0 {
+			t.Errorf("%d mails are left, %d came in", n, len(l.delivered()))
+		}
+		server.Heal()
+		l.mu.Lock()
+		l.lost["lost@x"] = true
+		l.mu.Unlock()
+		pass(reconcileEvery + time.Hour)
+		if n := len(l.delivered()); n != 1 {
+			t.Errorf("%d mails came in afterwards, want 1", n)
+		}
+	})
+}
+
 // F21, F10: a server that hangs over filed mail holds up what is new three
 // times for as long as a command may take, and once an hour from then on.
 func TestF21_AServerThatHangsOverFiledMailHoldsUpLittle(t *testing.T) {
@@ -209,8 +243,7 @@ func TestF21_AServerThatHangsOverFiledMailHoldsUpLittle(t *testing.T) {
 		t.Run(verb, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, l := mailintest.NewServer(t), newLedger()
-				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				server, l := begunLongAgo(t)
 				server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
 				var hung atomic.Int64
 				inDone := false
@@ -263,8 +296,7 @@ func TestF21_RefusedLookAtFiledMailHoldsUpNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				server, l := mailintest.NewServer(t), newLedger()
-				l.start = Start{At: time.Now().Add(-30 * 24 * time.Hour), Validity: 1, UIDNext: 1}
+				server, l := begunLongAgo(t)
 				l.lost = map[string]bool{"lost@x": true}
 				server.Put("Done", mailintest.Mail{Raw: filedMail("lost@x")})
 				inDone := false

@@ -73,6 +73,7 @@ type Desk struct {
 	contacts map[string]contact          // what was last written of each mailbox
 	leaving  map[string]time.Time        // when the last mail to itself left, by mailbox
 	named    map[store.MailboxUID]uint32 // numbers made for UIDs without a UIDVALIDITY
+	left     map[missed]bool             // filed mails that ticket numbers were left out for
 }
 
 // New makes a desk.

@@ -2,14 +2,9 @@ package desk
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"deskd/mailin"
 	"deskd/store"
@@ -48,11 +43,9 @@ func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy
 				highest = max(highest, n)
 			}
 		}
-		if m := (missed{box.Mailbox, asked[i]}); !d.comparing.wasLeft(m) {
-			left = append(left, m)
-		}
+		left = append(left, missed{box.Mailbox, asked[i]})
 	}
-	if len(left) == 0 {
+	if left = d.notLeftYet(left); len(left) == 0 {
 		return missing, nil
 	}
 	err = d.store.Write(ctx, func(tx *store.Tx) error {
@@ -67,7 +60,7 @@ func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy
 	if err != nil {
 		return nil, fmt.Errorf("take mails back: %w", err)
 	}
-	d.comparing.leave(left)
+	d.leftOut(left)
 	d.log.Warn("the database is older than the mailbox: filed mails are to be taken in again", "reason", box.Mailbox, "mails", len(left))
 	return missing, nil
 }
@@ -76,126 +69,30 @@ func (d *Desk) Missing(ctx context.Context, box mailin.Box, copies []mailin.Copy
 // one.
 func (d *Desk) Compared(box mailin.Box) { d.comparing.end(box.Mailbox) }
 
-// comparing keeps mail of all mailboxes waiting at the start while one of them
-// may still find that numbers are to be left out (F21).
-type comparing struct {
-	mu      sync.Mutex
-	boxes   map[string]*compared // those that have not done so
-	stopped bool
-	left    map[missed]bool // what numbers were left out for
-}
-
-type compared struct {
-	done  chan struct{}
-	steps atomic.Int64
-}
-
 // missed is a mail that the database knew nothing of.
 type missed struct {
 	mailbox string
 	mail    store.Copy
 }
 
-// How long the others wait, once, for a mailbox that does not get on, since its
-// server cannot be reached or another daemon has its lease; and for one that
-// does how many times as long.
-const (
-	longestWait = 30 * time.Second
-	mostWaits   = 20
-	mostLeft    = 100_000
-)
+// mostLeft bounds for how many mails it is remembered that numbers were left
+// out for them.
+const mostLeft = 100_000
 
-// begin says that a mailbox begins: it will compare.
-func (c *comparing) begin(mailbox string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.boxes == nil {
-		c.boxes = map[string]*compared{}
-	}
-	c.boxes[strings.ToLower(mailbox)] = &compared{done: make(chan struct{})}
+// notLeftYet are those that no numbers were left out for.
+func (d *Desk) notLeftYet(list []missed) []missed {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.DeleteFunc(list, func(m missed) bool { return d.left[m] })
 }
 
-// step says that a mailbox gets on.
-func (c *comparing) step(mailbox string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b := c.boxes[strings.ToLower(mailbox)]; b != nil {
-		b.steps.Add(1)
-	}
-}
-
-// end says that a mailbox has compared, or will not for now.
-func (c *comparing) end(mailbox string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b := c.boxes[strings.ToLower(mailbox)]; b != nil {
-		close(b.done)
-		delete(c.boxes, strings.ToLower(mailbox))
-	}
-}
-
-// stop ends all waiting, and what would have waited comes in no more.
-func (c *comparing) stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped = c.stopped || len(c.boxes) > 0
-	for _, b := range c.boxes {
-		close(b.done)
-	}
-	c.boxes = nil
-}
-
-// wait returns when all have.
-func (c *comparing) wait(ctx context.Context) error {
-	c.mu.Lock()
-	boxes := maps.Clone(c.boxes)
-	c.mu.Unlock()
-	for name, b := range boxes {
-		if err := c.waitFor(ctx, name, b); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return errors.New("the desk stops before all mailboxes are compared")
-	}
-	return nil
-}
-
-func (c *comparing) waitFor(ctx context.Context, name string, b *compared) error {
-	timer := time.NewTimer(longestWait)
-	defer timer.Stop()
-	for n, steps := 1, b.steps.Load(); ; n++ {
-		select {
-		case <-b.done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-		}
-		before := steps
-		if steps = b.steps.Load(); steps == before || n == mostWaits {
-			c.end(name)
-			return nil
-		}
-		timer.Reset(longestWait)
-	}
-}
-
-func (c *comparing) wasLeft(m missed) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.left[m]
-}
-
-func (c *comparing) leave(list []missed) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left == nil || len(c.left) > mostLeft {
-		c.left = make(map[missed]bool, len(list))
+func (d *Desk) leftOut(list []missed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left == nil || len(d.left) > mostLeft {
+		d.left = make(map[missed]bool, len(list))
 	}
 	for _, m := range list {
-		c.left[m] = true
+		d.left[m] = true
 	}
 }

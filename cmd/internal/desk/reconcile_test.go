@@ -161,6 +161,15 @@ func TestF21_MailboxesWaitForEachOther(t *testing.T) {
 			missing(o, "lost-too@x")
 			o.Compared(box)
 		}, 3 * slow, 2},
+		"never done": {func(ctx context.Context, o *office) {
+			for ctx.Err() == nil {
+				missing(o, "lost@x")
+				select {
+				case <-ctx.Done():
+				case <-time.After(slow):
+				}
+			}
+		}, mostWaits * longestWait, 1},
 		"out of reach": {func(ctx context.Context, o *office) {
 			o.Contact(o.t.Context(), mailin.Contact{Mailbox: second, Err: "no route"})
 			<-ctx.Done()
@@ -204,6 +213,12 @@ func TestF21_WhatWaitsWhenTheDeskStopsStaysOutside(t *testing.T) {
 	url := storetest.SQLite(t)
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, url)
+		parse := o.parse
+		o.parse = func(raw []byte, l mailin.Limits) triage.Message { panic("poison") }
+		o.deliver(letter(bob, "poison", "It hurts."))
+		o.wantFates("quarantined")
+		o.parse = parse
+		aside := len(o.tickets())
 		ctx, stop := context.WithCancel(t.Context())
 		go o.Watch(ctx, second, func(ctx context.Context) error { <-ctx.Done(); return nil })
 		synctest.Wait()
@@ -213,8 +228,11 @@ func TestF21_WhatWaitsWhenTheDeskStopsStaysOutside(t *testing.T) {
 				t.Errorf("verdicts %v", v)
 			}
 		}
-		if n := len(o.tickets()); n != 0 {
-			t.Errorf("%d tickets", n)
+		if fate, _, err := o.Retry(context.WithoutCancel(ctx), o.intakes()[0].ID, tina); err == nil {
+			t.Errorf("out of quarantine: %s", fate)
+		}
+		if n := len(o.tickets()); n != aside {
+			t.Errorf("%d tickets, want %d", n, aside)
 		}
 	})
 }
